@@ -1,0 +1,248 @@
+//! Typed headers, RFC 3261 §20 and its extensions: what a header's value says, and how a value is built.
+//!
+//! A typed header is a view that is made when somebody asks ([`crate::Headers::get`]); it can also be built, and prints
+//! as one value. The table of all is [`TABLE`]: name, file, RFC. `ADD-A-HEADER.md` tells how to add one.
+//! Which headers a message must have, and what they mean together, is for the layers above.
+
+mod call_id;
+mod contact;
+mod cseq;
+mod error;
+mod from_to;
+mod numbers;
+mod qvalue;
+mod routes;
+mod via;
+
+use std::fmt;
+
+pub use call_id::{CallId, InReplyTo};
+pub use contact::{Contact, ContactAddress};
+pub use cseq::Cseq;
+pub use error::HeaderError;
+pub use from_to::{From, To};
+pub use numbers::{ContentLength, Expires, FlowTimer, MaxBreadth, MaxForwards, MinExpires, Rseq};
+pub use qvalue::QValue;
+pub use routes::{Path, RecordRoute, Route, ServiceRoute};
+pub use via::Via;
+
+pub use crate::grammar::Malformed;
+use crate::grammar::{self, Cursor};
+use crate::header_name::HeaderName;
+
+/// A header whose value has a type.
+///
+/// `parse` reads one value: of a list header one element, of another the whole field. `Display` prints one value; a value
+/// that was read prints as something that reads as the same.
+pub trait TypedHeader<'a>: Sized + fmt::Display {
+    /// The header's name.
+    const NAME: HeaderName;
+
+    /// Whether the header is a comma-separated list, of which this type is one element.
+    const LIST: bool;
+
+    /// Reads one value.
+    fn parse(value: &'a str) -> Result<Self, HeaderError>;
+}
+
+/// A row of [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The header; its type has the same name as the variant.
+    pub name: HeaderName,
+    /// The file in this folder.
+    pub file: &'static str,
+    /// Where the header is defined.
+    pub rfc: &'static str,
+}
+
+macro_rules! table {
+    ($($file:literal { $($header:ident $rfc:literal,)* })*) => {
+        /// Every typed header, by file.
+        ///
+        /// | header | file | defined in |
+        /// | --- | --- | --- |
+        $($(#[doc = concat!("| [`", stringify!($header), "`] | `", $file, "` | ", $rfc, " |")])*)*
+        pub const TABLE: &[Row] = &[$($(Row { name: HeaderName::$header, file: $file, rfc: $rfc },)*)*];
+
+        /// Reads one value of any header and prints it again; what has no type here is only checked to be one line.
+        pub fn parse_any(name: HeaderName, value: &str) -> Result<String, HeaderError> {
+            match name {
+                $($(HeaderName::$header => $header::parse(value).map(|typed| typed.to_string()),)*)*
+                #[allow(unreachable_patterns)]
+                other => read_value(other, value, |cursor| {
+                    let text = cursor.rest();
+                    grammar::check_text(text)?;
+                    cursor.set(value.len());
+                    Ok(text.to_owned())
+                }),
+            }
+        }
+
+        /// The `LIST` of every typed header.
+        #[cfg(test)]
+        const LISTS: &[(HeaderName, HeaderName, bool)] =
+            &[$($((HeaderName::$header, $header::NAME, $header::LIST),)*)*];
+    };
+}
+
+table! {
+    "via.rs" { Via "RFC 3261 §20.42, RFC 3581, RFC 5923, RFC 6223", }
+    "from_to.rs" { From "RFC 3261 §20.20", To "RFC 3261 §20.39", }
+    "call_id.rs" { CallId "RFC 3261 §20.8", InReplyTo "RFC 3261 §20.21", }
+    "cseq.rs" { Cseq "RFC 3261 §20.16", }
+    "contact.rs" { Contact "RFC 3261 §20.10, RFC 5626, RFC 5627", }
+    "routes.rs" {
+        Route "RFC 3261 §20.34",
+        RecordRoute "RFC 3261 §20.30",
+        Path "RFC 3327",
+        ServiceRoute "RFC 3608",
+    }
+    "numbers.rs" {
+        MaxForwards "RFC 3261 §20.22",
+        MaxBreadth "RFC 5393",
+        ContentLength "RFC 3261 §20.14",
+        Expires "RFC 3261 §20.19",
+        MinExpires "RFC 3261 §20.23",
+        FlowTimer "RFC 5626",
+        Rseq "RFC 3262",
+    }
+}
+
+/// Reads a value from its first to its last octet, and says of which header a fault is.
+#[inline]
+fn read_value<'a, T>(
+    name: HeaderName,
+    value: &'a str,
+    read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Malformed>,
+) -> Result<T, HeaderError> {
+    let mut cursor = Cursor::new(value);
+    cursor.lws();
+    let read = read(&mut cursor).and_then(|typed| cursor.end().map(|()| typed));
+    read.map_err(|malformed| HeaderError::new(name, malformed))
+}
+
+/// Implements [`TypedHeader`] for a type with a `read(&mut Cursor) -> Result<Self, Malformed>`.
+macro_rules! typed_header {
+    ($type:ident, $list:literal) => {
+        impl<'a> $crate::header::TypedHeader<'a> for $type<'a> {
+            const NAME: $crate::header_name::HeaderName = $crate::header_name::HeaderName::$type;
+            const LIST: bool = $list;
+
+            #[inline]
+            fn parse(value: &'a str) -> Result<Self, $crate::header::HeaderError> {
+                $crate::header::read_value(Self::NAME, value, $type::read)
+            }
+        }
+    };
+    // For a type that borrows nothing.
+    (owned $type:ident, $list:literal) => {
+        impl<'a> $crate::header::TypedHeader<'a> for $type {
+            const NAME: $crate::header_name::HeaderName = $crate::header_name::HeaderName::$type;
+            const LIST: bool = $list;
+
+            #[inline]
+            fn parse(value: &'a str) -> Result<Self, $crate::header::HeaderError> {
+                $crate::header::read_value(Self::NAME, value, $type::read)
+            }
+        }
+    };
+}
+use typed_header;
+
+/// For the tests of each file: `text` is read and printed as `printed`, which reads as the same again.
+#[cfg(test)]
+#[track_caller]
+fn assert_prints<'a, H: TypedHeader<'a> + PartialEq + fmt::Debug>(text: &'a str, printed: &'a str) -> H {
+    let typed = H::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+    assert_eq!(typed.to_string(), printed);
+    assert_eq!(H::parse(printed).unwrap_or_else(|e| panic!("{printed:?}: {e}")), typed_as_printed::<H>(text, printed));
+    typed
+}
+
+/// What `printed` must read as: the value itself, or when only white space or brackets changed, what prints the same.
+#[cfg(test)]
+fn typed_as_printed<'a, H: TypedHeader<'a> + PartialEq + fmt::Debug>(text: &'a str, printed: &'a str) -> H {
+    let first = H::parse(text).expect("read before");
+    let second = H::parse(printed).expect("prints as a value");
+    assert_eq!(first.to_string(), second.to_string());
+    second
+}
+
+/// For the tests of each file: none of these is a value.
+#[cfg(test)]
+#[track_caller]
+fn assert_refuses<'a, H: TypedHeader<'a>>(texts: &[&'a str]) {
+    for text in texts {
+        if let Ok(typed) = H::parse(text) {
+            panic!("{text:?} was read as {typed}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_header_name_has_a_row_and_the_row_its_file() {
+        for &name in HeaderName::ALL {
+            assert_eq!(TABLE.iter().filter(|row| row.name == name).count(), 1, "{name}");
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/header");
+        for row in TABLE {
+            assert!(folder.join(row.file).is_file(), "{}", row.file);
+        }
+    }
+
+    #[test]
+    fn a_type_and_its_name_agree_on_being_a_list() {
+        for &(variant, name, list) in LISTS {
+            assert_eq!(variant, name);
+            assert_eq!(list, name.is_list(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_header_is_checked_to_be_one_line() {
+        assert_eq!(parse_any(HeaderName::Extension, " ;;,,;;,; ").unwrap(), ";;,,;;,; ");
+        assert!(parse_any(HeaderName::Extension, "a\r\nb").is_err());
+    }
+
+    /// Pieces of which most grammars are made, so that random texts get past the first character.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("<sip:a@b;lr>"), Just("sip:a@b"), Just("tel:+1"), Just("\"q\\\"\""), Just(";"), Just("="), Just(","),
+            Just(" "), Just("tag"), Just("Digest"), Just("SIP/2.0/UDP"), Just("h:5060"), Just("[::1]"), Just("*"),
+            Just("1"), Just("0.5"), Just("q"), Just("expires"), Just("a/b"), Just("@"), Just("("), Just(")"), Just("\t"),
+            Just("Ж"), Just("\r\n"), Just("\0"), Just("%41"), Just("nonce=\"x\""), Just("realm=\"y\""), Just("z9hG4bK"),
+        ];
+        prop::collection::vec(piece, 0..10).prop_map(|pieces| pieces.concat())
+    }
+
+    fn check_round_trip(name: HeaderName, text: &str) -> Result<(), TestCaseError> {
+        if let Ok(printed) = parse_any(name, text) {
+            prop_assert!(!printed.contains(['\r', '\n']), "{name}: {text:?} printed {printed:?}");
+            prop_assert_eq!(parse_any(name, &printed), Ok(printed.clone()), "{}: {:?}", name, text);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_prints_as_what_it_reads(text in "(?s).{0,24}") {
+            for &name in HeaderName::ALL {
+                check_round_trip(name, &text)?;
+            }
+        }
+
+        #[test]
+        fn any_pieces_are_refused_or_print_as_what_they_read(text in pieces()) {
+            for &name in HeaderName::ALL {
+                check_round_trip(name, &text)?;
+            }
+        }
+    }
+}
