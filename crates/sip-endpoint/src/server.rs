@@ -1,0 +1,400 @@
+//! The server transactions of one shard: matching (RFC 3261 §17.2.3), the way back, CANCEL (§9.2) and shedding.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+use sip_message::header::To;
+use sip_message::{Flow, HeaderName, Method, Request, Response, StatusCode};
+use sip_transaction::{Output as Order, Outputs, OwnedServerKey, Reason, ServerKey, Timer};
+
+use crate::Endpoint;
+use crate::api::{Destination, Ended, Event, Misuse, Output, ServerId, Target};
+use crate::endpoint::{Core, Due, Token, may_be_shed};
+use crate::machine::{ServerInput, ServerMachine};
+use crate::slab::{Key, Slab};
+use crate::timers::Armed;
+use crate::via;
+
+/// See the module's text.
+pub(crate) struct Servers {
+    entries: Slab<Box<Server>>,
+    /// Slots by the hash of their keys.
+    by_key: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    pending: usize,
+}
+
+struct Server {
+    machine: ServerMachine,
+    key: OwnedServerKey,
+    hash: u64,
+    /// The path that the request came on.
+    flow: Flow,
+    /// Where answers go.
+    way: Destination,
+    /// Where to open a connection when the flow's has ended (§18.2.2).
+    fallback: Option<Box<SocketAddr>>,
+    /// The 100 for when the user takes its time; until anything else was sent.
+    trying: Option<Box<Response>>,
+    /// The last thing that was sent, for the fallback; streams only.
+    last: Bytes,
+    /// A final response was given.
+    answered: bool,
+    armed: Armed,
+}
+
+impl Endpoint {
+    /// Answers the request of a server transaction. A To without a tag gets one, except in a 100.
+    pub fn respond(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        response: Response,
+    ) -> Result<(), Misuse> {
+        let (servers, core) = self.servers();
+        servers.respond(core, now, server.0, response)
+    }
+
+    /// Answers a request that has no transaction, and keeps nothing of it.
+    pub fn respond_statelessly(&mut self, flow: &Flow, response: Response) {
+        self.core.answer_statelessly(flow, response);
+    }
+
+    /// Whether the server transaction is still there to be answered.
+    pub fn is_answerable(&self, server: ServerId) -> bool {
+        self.servers_ref()
+            .entries
+            .get(server.0)
+            .is_some_and(|entry| !entry.answered)
+    }
+}
+
+impl Servers {
+    pub(crate) fn new(seed: u64) -> Servers {
+        Servers {
+            entries: Slab::new(),
+            by_key: HashTable::new(),
+            hasher: foldhash::fast::FixedState::with_seed(seed),
+            pending: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        mut request: Request,
+    ) {
+        let Ok(key) = ServerKey::of(&request) else {
+            return;
+        };
+        let hash = key.hash(&self.hasher);
+        let found = self.find(&key, hash);
+        match (request.method(), found) {
+            (Method::Ack, Some(found)) => self.acknowledge(core, now, found, flow, request),
+            (Method::Ack, None) => {
+                via::stamp(request.headers_mut(), &flow);
+                core.event(Event::Ack { request, flow });
+            }
+            (_, Some(found)) => self.step(core, now, found, ServerInput::Repeated),
+            (_, None) if core.shedding && may_be_shed(&request) => shed(core, &flow, &mut request),
+            (_, None) if self.pending >= core.settings.max_pending && may_be_shed(&request) => {
+                shed(core, &flow, &mut request);
+            }
+            (_, None) => {
+                let owned = key.to_owned();
+                let cancels = (*request.method() == Method::Cancel)
+                    .then(|| ServerKey::of_cancelled(&request));
+                let cancelled = match cancels {
+                    Some(Ok(key)) => self.find(&key, key.hash(&self.hasher)),
+                    _ => None,
+                };
+                via::stamp(request.headers_mut(), &flow);
+                let server = self.begin(core, now, flow, owned, hash, &request);
+                if *request.method() == Method::Cancel {
+                    self.cancel(core, now, server, cancelled, request);
+                } else {
+                    core.event(Event::Request {
+                        server: ServerId(server),
+                        request,
+                        flow,
+                    });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn timer_fired(&mut self, core: &mut Core, now: Instant, key: Key, timer: Timer) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.armed.fired(timer);
+            self.step(core, now, key, ServerInput::Timer(timer));
+        }
+    }
+
+    pub(crate) fn transmit_failed(&mut self, core: &mut Core, now: Instant, key: Key) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let last = std::mem::take(&mut entry.last);
+        let Some(addr) = entry.fallback.take() else {
+            return self.step(core, now, key, ServerInput::TransportFailed);
+        };
+        // The connection has ended: from now on answers go to where the Via says that its sender listens.
+        let flow = entry.flow;
+        let target = Target {
+            transport: flow.transport,
+            addr: *addr,
+            server_name: None,
+        };
+        entry.way = Destination::Target {
+            listener: flow.listener,
+            target,
+        };
+        if !last.is_empty() {
+            let token = Token::Server(key).write();
+            core.outputs.push_back(Output::Transmit {
+                to: entry.way.clone(),
+                bytes: last,
+                token,
+            });
+        }
+    }
+
+    /// An ACK that matches an INVITE ends its failure's retransmission. The one for a 2xx matches only when its sender
+    /// follows RFC 2543, and goes to the user.
+    fn acknowledge(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        key: Key,
+        flow: Flow,
+        mut request: Request,
+    ) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let orders = entry
+            .machine
+            .handle(ServerInput::Ack, &core.settings.timers);
+        if orders.contains(&Order::DeliverToUser) {
+            via::stamp(request.headers_mut(), &flow);
+            core.event(Event::Ack { request, flow });
+        }
+        self.obey(core, now, key, orders);
+    }
+
+    fn respond(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        key: Key,
+        mut response: Response,
+    ) -> Result<(), Misuse> {
+        let entry = self.entries.get_mut(key).ok_or(Misuse::Ended)?;
+        let status = response.status();
+        // The 2xx to an INVITE is its user's to repeat (RFC 6026 §7.1); any other final response is given once.
+        let repeats_success = status.is_success() && entry.machine.is_invite();
+        if entry.answered && !repeats_success {
+            return Err(Misuse::AlreadyAnswered);
+        }
+        if status.is_final() && !entry.answered {
+            entry.answered = true;
+            self.pending -= 1;
+        }
+        entry.trying = None;
+        core.add_tag(&mut response);
+        if status.is_final() {
+            let to = response.headers().get::<To>().and_then(Result::ok);
+            entry.key.answered(to.as_ref().and_then(|to| to.tag()));
+        }
+        let bytes = core.print(|out| response.write(out));
+        if entry.fallback.is_some() {
+            entry.last = bytes.clone();
+        }
+        self.step(core, now, key, ServerInput::Respond(status, bytes));
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        key: OwnedServerKey,
+        hash: u64,
+        request: &Request,
+    ) -> Key {
+        let headers = request.headers();
+        let (way, fallback) = if flow.transport.is_reliable() {
+            (flow, via::stream_return(headers, &flow).map(Box::new))
+        } else {
+            (
+                Flow {
+                    remote: via::datagram_return(headers, &flow),
+                    ..flow
+                },
+                None,
+            )
+        };
+        let trying = Some(Box::new(Response::to(request, StatusCode::TRYING)));
+        let (machine, orders) =
+            ServerMachine::start(request.method(), flow.transport, &core.settings.timers);
+        let entry = Server {
+            machine,
+            key,
+            hash,
+            flow,
+            way: Destination::Flow(way),
+            fallback,
+            trying,
+            last: Bytes::new(),
+            answered: false,
+            armed: Armed::default(),
+        };
+        let key = self.entries.insert(Box::new(entry));
+        let entries = &self.entries;
+        let rehash = |slot: &u32| entries.in_slot(*slot).map_or(0, |(_, entry)| entry.hash);
+        self.by_key.insert_unique(hash, key.slot, rehash);
+        self.pending += 1;
+        self.obey(core, now, key, orders);
+        key
+    }
+
+    /// RFC 3261 §9.2: the CANCEL is answered by itself; the INVITE's user hears of it unless it has answered.
+    fn cancel(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        server: Key,
+        cancelled: Option<Key>,
+        cancel: Request,
+    ) {
+        let status = match cancelled {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+        };
+        // The transaction began in this very call and can't have been answered.
+        let _ = self.respond(core, now, server, Response::to(&cancel, status));
+        if let Some(invite) = cancelled
+            && self
+                .entries
+                .get(invite)
+                .is_some_and(|entry| !entry.answered)
+        {
+            core.event(Event::Cancelled {
+                server: ServerId(invite),
+                cancel,
+            });
+        }
+    }
+
+    fn find(&self, key: &ServerKey, hash: u64) -> Option<Key> {
+        let matches = |slot: &u32| {
+            self.entries
+                .in_slot(*slot)
+                .is_some_and(|(_, entry)| entry.key.matches(key))
+        };
+        let slot = self.by_key.find(hash, matches)?;
+        self.entries.in_slot(*slot).map(|(key, _)| key)
+    }
+
+    fn step(&mut self, core: &mut Core, now: Instant, key: Key, input: ServerInput) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let orders = entry.machine.handle(input, &core.settings.timers);
+        self.obey(core, now, key, orders);
+    }
+
+    /// Carries out what a machine has ordered. That a request is delivered is seen to by who began the transaction.
+    fn obey(&mut self, core: &mut Core, now: Instant, key: Key, orders: Outputs) {
+        for order in orders {
+            let Some(entry) = self.entries.get_mut(key) else {
+                return;
+            };
+            match order {
+                Order::Send(bytes) => {
+                    let token = Token::Server(key).write();
+                    core.outputs.push_back(Output::Transmit {
+                        to: entry.way.clone(),
+                        bytes,
+                        token,
+                    });
+                }
+                Order::RespondTrying => {
+                    if let Some(trying) = entry.trying.take() {
+                        let bytes = core.print(|out| trying.write(out));
+                        self.step(
+                            core,
+                            now,
+                            key,
+                            ServerInput::Respond(StatusCode::TRYING, bytes),
+                        );
+                    }
+                }
+                Order::SetTimer(timer, after) => {
+                    entry
+                        .armed
+                        .set(&mut core.wheel, now, timer, after, Due::Server(key, timer));
+                }
+                Order::CancelTimer(timer) => entry.armed.cancel(&mut core.wheel, timer),
+                Order::Terminated(reason) => self.end(core, key, reason),
+                Order::DeliverToUser | Order::ReportTransportFailure | Order::Ignored(_) => {}
+            }
+        }
+    }
+
+    fn end(&mut self, core: &mut Core, key: Key, reason: Reason) {
+        let Some(mut entry) = self.entries.remove(key) else {
+            return;
+        };
+        entry.armed.cancel_all(&mut core.wheel);
+        if !entry.answered {
+            self.pending -= 1;
+        }
+        if let Ok(found) = self.by_key.find_entry(entry.hash, |slot| *slot == key.slot) {
+            found.remove();
+        }
+        let (len, capacity) = (self.by_key.len(), self.by_key.capacity());
+        if capacity > 256 && len < capacity / 8 {
+            let entries = &self.entries;
+            self.by_key.shrink_to(len * 2, |slot| {
+                entries.in_slot(*slot).map_or(0, |(_, entry)| entry.hash)
+            });
+        }
+        let reason = match reason {
+            Reason::AckTimeout => Ended::NoAck,
+            Reason::Unanswered => Ended::Unanswered,
+            Reason::TransportFailed => Ended::TransportFailed,
+            Reason::Finished | Reason::Timeout | Reason::CancelTimeout => Ended::Normally,
+        };
+        core.event(Event::ServerEnded {
+            server: ServerId(key),
+            reason,
+        });
+    }
+}
+
+/// Refuses a request without keeping anything of it, so that it costs next to nothing (RFC 3261 §21.5.4).
+fn shed(core: &mut Core, flow: &Flow, request: &mut Request) {
+    via::stamp(request.headers_mut(), flow);
+    let mut response = Response::to(request, StatusCode::SERVICE_UNAVAILABLE);
+    // Spread over some seconds, so that those who were refused together don't come back together.
+    let seconds = 2 + core.secrets.random() % 8;
+    response
+        .headers_mut()
+        .push(HeaderName::RetryAfter, seconds)
+        .expect("a number has no line break");
+    core.answer_statelessly(flow, response);
+}
