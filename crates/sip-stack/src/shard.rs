@@ -1,0 +1,427 @@
+//! One shard: a thread that owns its sockets, its endpoint and its endpoint's user.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip_endpoint::{
+    Destination, Endpoint, Event, Input, Output, Target, TransactionUser, partition_of,
+};
+use sip_message::{ConnectionId, Flow, Message, Transport};
+use sip_transport::{BoundListener, Families, LookupRequest, TransportSet, Transmit, TransportEvent, Transports};
+use tokio::sync::mpsc;
+
+use crate::stack::{StackConfig, StartError};
+
+/// What one shard is told by another, or by the stack.
+pub(crate) enum Note<M> {
+    /// A message whose branch or tag names this shard.
+    Received { flow: Flow, message: Message },
+    /// Octets for a connection that this shard owns.
+    Transmit {
+        flow: Flow,
+        bytes: Bytes,
+        token: u64,
+        from: u16,
+    },
+    /// Such octets could not be sent.
+    TransmitFailed { token: u64 },
+    /// What another shard's user says.
+    User(M),
+    /// Take nothing new; end when idle or at this time.
+    Drain(Instant),
+    /// End now.
+    Stop,
+}
+
+/// What a shard counts.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages that were received and understood.
+    pub received: AtomicU64,
+    /// Messages that were refused.
+    pub refused: AtomicU64,
+    /// Messages that were sent.
+    pub sent: AtomicU64,
+    /// Notes to another shard that found its inbox full.
+    pub lost_notes: AtomicU64,
+    /// Times that the shard began to shed new calls.
+    pub overloads: AtomicU64,
+}
+
+pub(crate) struct Shard<M> {
+    pub(crate) index: u16,
+    pub(crate) shards: u16,
+    pub(crate) config: StackConfig,
+    pub(crate) inbox: mpsc::Receiver<Note<M>>,
+    pub(crate) peers: Vec<mpsc::Sender<Note<M>>>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+type Bound = Result<Vec<(Transport, std::net::SocketAddr)>, StartError>;
+
+/// How full the kernel's buffer must be for the shard to shed new calls, and how empty for it to stop.
+const SHED_ABOVE: f32 = 0.5;
+const SHED_UNTIL: f32 = 0.1;
+/// A turn with so many events may have left some behind.
+const FULL_TURN: usize = 64;
+
+impl<M: Clone + Send + 'static> Shard<M> {
+    /// The thread's life. Tells what was bound, or why nothing was.
+    pub(crate) fn run<U: TransactionUser<Message = M>>(
+        self,
+        user: impl FnOnce() -> U,
+        tell: &Sender<Bound>,
+    ) {
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = tell.send(Err(StartError::System(error)));
+                return;
+            }
+        };
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, self.serve(user, tell));
+    }
+
+    async fn serve<U: TransactionUser<Message = M>>(
+        self,
+        user: impl FnOnce() -> U,
+        tell: &Sender<Bound>,
+    ) {
+        let transports =
+            match Transports::bind(self.config.transports.clone(), self.index, self.shards).await {
+                Ok(transports) => transports,
+                Err(error) => {
+                    let _ = tell.send(Err(StartError::Bind(error)));
+                    return;
+                }
+            };
+        let bound = transports.listeners();
+        let settings = self.config.endpoint.settings(self.index, bound);
+        let addresses = bound
+            .iter()
+            .map(|bound| (bound.transport, bound.local))
+            .collect();
+        let _ = tell.send(Ok(addresses));
+        let running = Running {
+            index: self.index,
+            supported: bound.iter().map(|bound| bound.transport).collect(),
+            families: families(bound),
+            transports,
+            endpoint: Endpoint::new(settings),
+            user: user(),
+            peers: self.peers,
+            said: Vec::new(),
+            counters: self.counters,
+            shedding: false,
+            drain: None,
+            stopped: false,
+        };
+        running.turns(self.inbox).await;
+    }
+}
+
+/// A shard that serves.
+struct Running<U: TransactionUser> {
+    index: u16,
+    /// What our listeners speak, for lookups.
+    supported: TransportSet,
+    families: Families,
+    transports: Transports,
+    endpoint: Endpoint,
+    user: U,
+    peers: Vec<mpsc::Sender<Note<U::Message>>>,
+    /// What the user has said to the others in this turn.
+    said: Vec<U::Message>,
+    counters: Arc<Counters>,
+    shedding: bool,
+    drain: Option<Instant>,
+    stopped: bool,
+}
+
+impl<U: TransactionUser> Running<U> {
+    async fn turns(mut self, mut inbox: mpsc::Receiver<Note<U::Message>>) {
+        let mut events = Vec::with_capacity(2 * FULL_TURN);
+        while !self.stopped {
+            let deadline = self
+                .endpoint
+                .next_timeout()
+                .into_iter()
+                .chain(self.drain)
+                .min();
+            let mut note = None;
+            tokio::select! {
+                biased;
+                () = self.transports.turn(deadline.map(Into::into), &mut events) => {}
+                received = inbox.recv() => note = received,
+            }
+            let now = Instant::now();
+            let full = events.len() >= FULL_TURN;
+            for event in events.drain(..) {
+                self.take(now, event);
+                self.pump(now);
+            }
+            self.watch_load(full);
+            for _ in 0..FULL_TURN {
+                let Some(next) = note.take().or_else(|| inbox.try_recv().ok()) else {
+                    break;
+                };
+                self.take_note(now, next);
+                self.pump(now);
+            }
+            if self.endpoint.next_timeout().is_some_and(|at| at <= now) {
+                self.endpoint.handle(now, Input::TimePassed);
+                self.pump(now);
+            }
+            self.transports.flush();
+            self.end_drain(now);
+        }
+        // What was ordered last still goes out.
+        self.transports.flush();
+        let grace = Instant::now() + Duration::from_millis(50);
+        self.transports.turn(Some(grace.into()), &mut events).await;
+    }
+
+    fn take(&mut self, now: Instant, event: TransportEvent) {
+        match event {
+            TransportEvent::Received { flow, received, .. } => {
+                match &received {
+                    Ok(message) => {
+                        self.counters.received.fetch_add(1, Ordering::Relaxed);
+                        if let Some(owner) = self.other_owner(message) {
+                            let Ok(message) = received else { return };
+                            self.note(owner, Note::Received { flow, message });
+                            return;
+                        }
+                    }
+                    Err(refusal) => {
+                        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                        tracing::debug!(remote = %flow.remote, transport = %flow.transport, %refusal, "refused");
+                    }
+                }
+                self.endpoint
+                    .handle(now, Input::Received { flow, received });
+            }
+            TransportEvent::SendFailed { token, reason } => {
+                tracing::debug!(%reason, "not sent");
+                self.endpoint.handle(now, Input::TransmitFailed { token });
+            }
+            TransportEvent::Closed { flow, reason } => {
+                tracing::debug!(remote = %flow.remote, transport = %flow.transport, %reason, "closed");
+                self.endpoint.handle(now, Input::ConnectionClosed { flow });
+            }
+            TransportEvent::Resolved { id, result } => {
+                let result =
+                    result.map(|targets| targets.into_iter().map(from_transport).collect());
+                let result = result.map_err(|error| {
+                    tracing::debug!(%error, "not found");
+                    from_lookup_error(&error)
+                });
+                self.endpoint
+                    .handle(now, Input::Resolved { token: id, result });
+            }
+            TransportEvent::Opened { .. } | TransportEvent::KeepAlive { .. } => {}
+        }
+    }
+
+    fn take_note(&mut self, now: Instant, note: Note<U::Message>) {
+        match note {
+            Note::Received { flow, message } => {
+                self.endpoint.handle(
+                    now,
+                    Input::Received {
+                        flow,
+                        received: Ok(message),
+                    },
+                );
+            }
+            Note::Transmit {
+                flow,
+                bytes,
+                token,
+                from,
+            } => {
+                // Whether it failed is told by the connection's end; a connection that has ended is told now.
+                let to = sip_transport::Destination::Flow(flow);
+                if flow.connection.is_some() { // OPEN
+                    self.transports.send(Transmit {
+                        to,
+                        bytes,
+                        token: 0,
+                    });
+                } else if token != 0 {
+                    self.note(from, Note::TransmitFailed { token });
+                }
+            }
+            Note::TransmitFailed { token } => {
+                self.endpoint.handle(now, Input::TransmitFailed { token })
+            }
+            Note::User(message) => self.user.message(now, &mut self.endpoint, message),
+            Note::Drain(deadline) => {
+                tracing::info!(shard = self.index, "draining");
+                self.drain = Some(deadline);
+                self.endpoint.set_shedding(true);
+                self.user.drain(now, &mut self.endpoint);
+            }
+            Note::Stop => self.stopped = true,
+        }
+    }
+
+    /// Carries the endpoint's outputs to the sockets and to its user, until there are none.
+    fn pump(&mut self, now: Instant) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Transmit { to, bytes, token } => self.transmit(to, bytes, token),
+                Output::Lookup { token, request } => {
+                    let request = LookupRequest {
+                        host: request.host.into(),
+                        port: request.port,
+                        transport: request.transport,
+                        secure: request.secure,
+                        supported: self.supported,
+                        families: self.families,
+                    };
+                    self.transports.resolve(token, request);
+                }
+                Output::Event(event) => {
+                    if let Event::FlowEnded { flow } = &event {
+                        tracing::trace!(remote = %flow.remote, "flow ended");
+                    }
+                    self.user
+                        .event(now, &mut self.endpoint, event, &mut self.said);
+                }
+            }
+        }
+        for message in std::mem::take(&mut self.said) {
+            for peer in (0..self.peers.len() as u16).filter(|peer| *peer != self.index) {
+                self.note(peer, Note::User(message.clone()));
+            }
+        }
+    }
+
+    fn transmit(&mut self, to: Destination, bytes: Bytes, token: u64) {
+        self.counters.sent.fetch_add(1, Ordering::Relaxed);
+        let to = match to {
+            Destination::Flow(flow) => {
+                if let Some(owner) = flow
+                    .connection
+                    .map(owner_of)
+                    .filter(|owner| *owner != self.index)
+                {
+                    return self.note(
+                        owner,
+                        Note::Transmit {
+                            flow,
+                            bytes,
+                            token,
+                            from: self.index,
+                        },
+                    );
+                }
+                sip_transport::Destination::Flow(flow)
+            }
+            Destination::Target { listener, target } => sip_transport::Destination::Target {
+                listener,
+                target: to_transport(target),
+            },
+        };
+        self.transports.send(Transmit { to, bytes, token });
+    }
+
+    /// The shard that a message belongs to, when that is another one.
+    fn other_owner(&self, message: &Message) -> Option<u16> {
+        if self.peers.len() == 1 {
+            return None;
+        }
+        let owner = u16::from(partition_of(message)?);
+        (owner != self.index && usize::from(owner) < self.peers.len()).then_some(owner)
+    }
+
+    fn note(&self, to: u16, note: Note<U::Message>) {
+        let sent = self
+            .peers
+            .get(usize::from(to))
+            .is_some_and(|peer| peer.try_send(note).is_ok());
+        if !sent {
+            self.counters.lost_notes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sheds new calls while the kernel's buffer fills up: what waits too long in it is retransmitted, and the
+    /// retransmissions are load that answers nobody.
+    fn watch_load(&mut self, full_turn: bool) {
+        if self.drain.is_some() || !full_turn && !self.shedding {
+            return;
+        }
+        let fill = 0.0; // FILL
+        let shed = if self.shedding {
+            fill > SHED_UNTIL
+        } else {
+            fill > SHED_ABOVE
+        };
+        if shed != self.shedding {
+            self.shedding = shed;
+            self.endpoint.set_shedding(shed);
+            if shed {
+                self.counters.overloads.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn end_drain(&mut self, now: Instant) {
+        let Some(deadline) = self.drain else { return };
+        let idle = self.user.is_idle() && self.endpoint.load().pending == 0;
+        if idle || now >= deadline {
+            if !idle {
+                tracing::warn!(shard = self.index, load = ?self.endpoint.load(), "ended before everything was done");
+            }
+            self.stopped = true;
+        }
+    }
+}
+
+/// The upper 16 bits of a connection's id name the shard that owns it.
+fn owner_of(connection: ConnectionId) -> u16 {
+    (connection.0 >> 48) as u16
+}
+
+fn families(bound: &[BoundListener]) -> Families {
+    let (v4, v6) = (bound.iter().any(|b| b.local.is_ipv4()), bound.iter().any(|b| b.local.is_ipv6()));
+    match (v4, v6) {
+        (true, true) => Families::V4First,
+        (false, true) => Families::V6,
+        _ => Families::V4,
+    }
+}
+
+fn to_transport(target: Target) -> sip_transport::Target {
+    sip_transport::Target {
+        transport: target.transport,
+        addr: target.addr,
+        server_name: target.server_name,
+    }
+}
+
+fn from_transport(target: sip_transport::Target) -> Target {
+    Target {
+        transport: target.transport,
+        addr: target.addr,
+        server_name: target.server_name,
+    }
+}
+
+fn from_lookup_error(error: &sip_transport::LookupError) -> sip_endpoint::LookupError {
+    use sip_transport::LookupError as Theirs;
+    match error {
+        Theirs::TimedOut => sip_endpoint::LookupError::TimedOut,
+        Theirs::NoCommonTransport => sip_endpoint::LookupError::NoTransport,
+        Theirs::NoSuchHost | Theirs::NotAName | Theirs::NoServers => sip_endpoint::LookupError::NotFound,
+        Theirs::ServerFailure | Theirs::TooManyLookups => sip_endpoint::LookupError::TimedOut,
+    }
+}
