@@ -65,7 +65,11 @@ pub fn parse_typed(datagram: Bytes) -> Message {
     black_box(headers.get::<To>().map(|header| header.expect("valid")));
     black_box(headers.get::<CallId>().map(|header| header.expect("valid")));
     black_box(headers.get::<Cseq>().map(|header| header.expect("valid")));
-    black_box(headers.get::<Contact>().map(|header| header.expect("valid")));
+    black_box(
+        headers
+            .get::<Contact>()
+            .map(|header| header.expect("valid")),
+    );
     black_box(headers.get::<Route>().map(|header| header.expect("valid")));
     message
 }
@@ -75,9 +79,14 @@ pub fn proxied(mut request: Request) -> Request {
     let headers = request.headers_mut();
     headers.pop_first(HeaderName::Route);
     headers.set(HeaderName::MaxForwards, 68).expect("a number");
-    headers.push_front(HeaderName::RecordRoute, "<sip:192.0.2.4;lr>").expect("no line break");
     headers
-        .push_front(HeaderName::Via, "SIP/2.0/UDP 192.0.2.4;rport;branch=z9hG4bK0000000001000000011234567800")
+        .push_front(HeaderName::RecordRoute, "<sip:192.0.2.4;lr>")
+        .expect("no line break");
+    headers
+        .push_front(
+            HeaderName::Via,
+            "SIP/2.0/UDP 192.0.2.4;rport;branch=z9hG4bK0000000001000000011234567800",
+        )
         .expect("no line break");
     request
 }

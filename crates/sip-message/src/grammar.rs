@@ -23,7 +23,10 @@ impl Malformed {
 
     /// The same, seen from a text in which this one starts at `base`.
     pub(crate) const fn behind(self, base: usize) -> Malformed {
-        Malformed { expected: self.expected, at: self.at + base }
+        Malformed {
+            expected: self.expected,
+            at: self.at + base,
+        }
     }
 }
 
@@ -179,7 +182,13 @@ pub(crate) fn quoted_end(octets: &[u8], at: usize) -> Option<usize> {
         match octets.get(at)? {
             b'"' => return Some(at + 1),
             // quoted-pair: any octet of ASCII but CR and LF.
-            b'\\' if octets.get(at + 1).is_some_and(|&o| o < 0x80 && o != b'\r' && o != b'\n') => at += 2,
+            b'\\'
+                if octets
+                    .get(at + 1)
+                    .is_some_and(|&o| o < 0x80 && o != b'\r' && o != b'\n') =>
+            {
+                at += 2
+            }
             _ => return None,
         }
     }
@@ -192,7 +201,10 @@ pub(crate) fn is_quoted(text: &str) -> bool {
 
 /// The content of a quoted string; a text that is none is returned as it is.
 pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
-    let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
         return Cow::Borrowed(text);
     };
     if !inner.contains('\\') {
@@ -240,7 +252,11 @@ pub(crate) fn check_text(text: &str) -> Result<(), Malformed> {
 
 /// Refuses what is no token.
 pub(crate) fn check_token(text: &str) -> Result<(), Malformed> {
-    if is_token(text) { Ok(()) } else { Err(Malformed::new("a token", token_len(text.as_bytes()))) }
+    if is_token(text) {
+        Ok(())
+    } else {
+        Err(Malformed::new("a token", token_len(text.as_bytes())))
+    }
 }
 
 /// Whether the octets would end the line that they are printed into, or confuse a peer that stops at NUL.
@@ -315,7 +331,9 @@ pub(crate) struct CommaList<'a> {
 impl<'a> CommaList<'a> {
     pub(crate) fn of(text: &'a str) -> CommaList<'a> {
         let text = trim(text);
-        CommaList { rest: (!text.is_empty()).then_some(text) }
+        CommaList {
+            rest: (!text.is_empty()).then_some(text),
+        }
     }
 }
 
@@ -326,7 +344,9 @@ impl<'a> Iterator for CommaList<'a> {
         let rest = self.rest.take()?;
         let end = first_value_end(rest);
         let behind = rest[end..].trim_start_matches([' ', '\t']);
-        self.rest = behind.strip_prefix(',').map(|more| more.trim_start_matches([' ', '\t']));
+        self.rest = behind
+            .strip_prefix(',')
+            .map(|more| more.trim_start_matches([' ', '\t']));
         Some(&rest[..end])
     }
 }
@@ -418,7 +438,11 @@ impl<'a> Cursor<'a> {
 
     /// One or more octets of a class. Only for classes without a part of a multi-octet character.
     #[inline]
-    pub(crate) fn some(&mut self, class: Class, expected: &'static str) -> Result<&'a str, Malformed> {
+    pub(crate) fn some(
+        &mut self,
+        class: Class,
+        expected: &'static str,
+    ) -> Result<&'a str, Malformed> {
         let start = self.at;
         self.at = run(self.octets(), start, class);
         if self.at == start {
@@ -454,7 +478,11 @@ impl<'a> Cursor<'a> {
     /// White space, then nothing.
     pub(crate) fn end(&mut self) -> Result<(), Malformed> {
         self.lws();
-        if self.is_end() { Ok(()) } else { self.expected("the end of the value") }
+        if self.is_end() {
+            Ok(())
+        } else {
+            self.expected("the end of the value")
+        }
     }
 }
 
@@ -463,7 +491,10 @@ mod tests {
     use super::*;
 
     fn members(class: Class) -> String {
-        (0u8..0x80).filter(|&o| is(o, class)).map(char::from).collect()
+        (0u8..0x80)
+            .filter(|&o| is(o, class))
+            .map(char::from)
+            .collect()
     }
 
     fn sorted(text: &str) -> String {
@@ -480,15 +511,26 @@ mod tests {
     #[test]
     fn each_class_holds_the_characters_of_its_rule() {
         assert_eq!(members(TOKEN), sorted(&format!("{ALPHANUM}-.!%*_+`'~")));
-        assert_eq!(members(WORD), sorted(&format!("{ALPHANUM}-.!%*_+`'~()<>:\\\"/[]?{{}}")));
+        assert_eq!(
+            members(WORD),
+            sorted(&format!("{ALPHANUM}-.!%*_+`'~()<>:\\\"/[]?{{}}"))
+        );
         assert_eq!(members(USER), sorted(&format!("{ALPHANUM}{MARK}&=+$,;?/#")));
         assert_eq!(members(PASSWORD), sorted(&format!("{ALPHANUM}{MARK}&=+$,")));
-        assert_eq!(members(URI_PARAM), sorted(&format!("{ALPHANUM}{MARK}[]/:&+$")));
-        assert_eq!(members(URI_HEADER), sorted(&format!("{ALPHANUM}{MARK}[]/?:+$")));
+        assert_eq!(
+            members(URI_PARAM),
+            sorted(&format!("{ALPHANUM}{MARK}[]/:&+$"))
+        );
+        assert_eq!(
+            members(URI_HEADER),
+            sorted(&format!("{ALPHANUM}{MARK}[]/?:+$"))
+        );
         assert_eq!(members(UNRESERVED), sorted(&format!("{ALPHANUM}{MARK}")));
         assert_eq!(members(HEX), "0123456789ABCDEFabcdef");
         assert_eq!(members(WSP), "\t ");
-        assert!(!is(0x7f, TEXT | QDTEXT) && !is(0, TEXT | QDTEXT) && is(0xc3, TEXT) && is(0xc3, QDTEXT));
+        assert!(
+            !is(0x7f, TEXT | QDTEXT) && !is(0, TEXT | QDTEXT) && is(0xc3, TEXT) && is(0xc3, QDTEXT)
+        );
     }
 
     #[test]
@@ -519,7 +561,15 @@ mod tests {
     fn commas_in_quotes_and_brackets_do_not_split() {
         let list = r#""a, b" <sip:x,y@z> , sip:c ;q="," , , "\"," <d>"#;
         let values: Vec<&str> = CommaList::of(list).collect();
-        assert_eq!(values, [r#""a, b" <sip:x,y@z>"#, r#"sip:c ;q=",""#, "", r#""\"," <d>"#]);
+        assert_eq!(
+            values,
+            [
+                r#""a, b" <sip:x,y@z>"#,
+                r#"sip:c ;q=",""#,
+                "",
+                r#""\"," <d>"#
+            ]
+        );
         assert_eq!(first_value_end("one  , two"), 3);
         assert_eq!(first_value_end("\"open, two"), 10);
         assert_eq!(first_value_end("<open, two"), 10);

@@ -148,8 +148,12 @@ impl HeaderName {
                 return HeaderName::Extension;
             }
             let row = &ROWS[(index & 0x7f) as usize];
-            let candidate = if index & COMPACT == 0 { row.text } else { row.compact };
-            if candidate.eq_ignore_ascii_case(text) {
+            let candidate = if index & COMPACT == 0 {
+                row.text
+            } else {
+                row.compact
+            };
+            if candidate == text || candidate.eq_ignore_ascii_case(text) {
                 return HeaderName::ALL[(index & 0x7f) as usize];
             }
             slot = (slot + 1) % SLOTS.len();
@@ -172,7 +176,8 @@ impl HeaderName {
     }
 
     fn kind(self) -> Kind {
-        ROWS.get(self as usize).map_or(Kind::Repeated, |row| row.kind)
+        ROWS.get(self as usize)
+            .map_or(Kind::Repeated, |row| row.kind)
     }
 }
 

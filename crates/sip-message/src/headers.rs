@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write as _};
 
-use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::grammar;
 use crate::header::{HeaderError, TypedHeader};
@@ -68,8 +68,8 @@ pub(crate) struct TextSpan {
 /// The header fields of one message, in their order.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The received head. Its octets were checked to be UTF-8 when it was parsed, and only such octets get in here.
-    received: Bytes,
+    /// The received head.
+    received: ByteString,
     added: String,
     fields: Vec<Field>,
 }
@@ -77,14 +77,22 @@ pub struct Headers {
 impl Headers {
     /// An empty list.
     pub fn new() -> Headers {
-        Headers { received: Bytes::new(), added: String::new(), fields: Vec::with_capacity(16) }
+        Headers {
+            received: ByteString::new(),
+            added: String::new(),
+            fields: Vec::with_capacity(16),
+        }
     }
 
     /// The first value of `name`: of a list header the part before the first comma, of another the whole field.
     pub fn first(&self, name: HeaderName) -> Option<&str> {
         let field = self.find(name)?;
         let value = self.value(field);
-        Some(if name.is_list() { &value[..grammar::first_value_end(value)] } else { value })
+        Some(if name.is_list() {
+            &value[..grammar::first_value_end(value)]
+        } else {
+            value
+        })
     }
 
     /// Every value of `name`; a list header's fields are split at their commas.
@@ -92,17 +100,25 @@ impl Headers {
         self.fields
             .iter()
             .filter(move |field| field.name == name)
-            .flat_map(move |field| Values { rest: Some(self.value(field)), split: name.is_list() })
+            .flat_map(move |field| Values {
+                rest: Some(self.value(field)),
+                split: name.is_list(),
+            })
     }
 
     /// The whole value of every field of `name`, commas and all.
     pub fn fields_of(&self, name: HeaderName) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |field| field.name == name).map(|field| self.value(field))
+        self.fields
+            .iter()
+            .filter(move |field| field.name == name)
+            .map(|field| self.value(field))
     }
 
     /// The values of every field that is called `text`, for names that [`HeaderName`] does not know.
     pub fn extension<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| value)
+        self.iter()
+            .filter(move |(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, value)| value)
     }
 
     /// Whether there is a field of this name.
@@ -122,7 +138,9 @@ impl Headers {
 
     /// Every field as (name as it will be printed, value), in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|field| (self.name_text(field), self.value(field)))
+        self.fields
+            .iter()
+            .map(|field| (self.name_text(field), self.value(field)))
     }
 
     /// The first value of a typed header; `None` when there is no such field.
@@ -137,7 +155,8 @@ impl Headers {
 
     /// Whether the list header `name` (Supported, Require, Allow …) has `token`, in any case.
     pub fn has_token(&self, name: HeaderName, token: &str) -> bool {
-        self.values(name).any(|value| value.eq_ignore_ascii_case(token))
+        self.values(name)
+            .any(|value| value.eq_ignore_ascii_case(token))
     }
 
     /// Adds a field at the end.
@@ -148,7 +167,11 @@ impl Headers {
     }
 
     /// Adds a field of any name at the end.
-    pub fn push_extension(&mut self, name: &str, value: impl fmt::Display) -> Result<(), ValueError> {
+    pub fn push_extension(
+        &mut self,
+        name: &str,
+        value: impl fmt::Display,
+    ) -> Result<(), ValueError> {
         if !grammar::is_token(name) {
             return Err(ValueError::NameIsNotAToken);
         }
@@ -158,9 +181,17 @@ impl Headers {
     }
 
     /// Adds a field before the first of its name, or before all others: where Via, Route and Record-Route go.
-    pub fn push_front(&mut self, name: HeaderName, value: impl fmt::Display) -> Result<(), ValueError> {
+    pub fn push_front(
+        &mut self,
+        name: HeaderName,
+        value: impl fmt::Display,
+    ) -> Result<(), ValueError> {
         let field = self.add(name, name.as_str(), value)?;
-        let at = self.fields.iter().position(|field| field.name == name).unwrap_or(0);
+        let at = self
+            .fields
+            .iter()
+            .position(|field| field.name == name)
+            .unwrap_or(0);
         self.fields.insert(at, field);
         Ok(())
     }
@@ -183,8 +214,16 @@ impl Headers {
     }
 
     /// Puts `value` in the place of the first value of `name`, leaving the others as they are.
-    pub fn replace_first(&mut self, name: HeaderName, value: impl fmt::Display) -> Result<(), ValueError> {
-        let at = self.fields.iter().position(|field| field.name == name).ok_or(ValueError::NoSuchField(name))?;
+    pub fn replace_first(
+        &mut self,
+        name: HeaderName,
+        value: impl fmt::Display,
+    ) -> Result<(), ValueError> {
+        let at = self
+            .fields
+            .iter()
+            .position(|field| field.name == name)
+            .ok_or(ValueError::NoSuchField(name))?;
         let field = self.add(name, name.as_str(), value)?;
         // What is left of the list, if anything, stays where it stood: right behind the new value.
         self.pop_first(name);
@@ -198,10 +237,17 @@ impl Headers {
             return false;
         };
         let value = self.value(&self.fields[at]);
-        let end = if name.is_list() { grammar::first_value_end(value) } else { value.len() };
+        let end = if name.is_list() {
+            grammar::first_value_end(value)
+        } else {
+            value.len()
+        };
         // `first_value_end` stops before the white space in front of the comma.
         let rest = value[end..].trim_start_matches([' ', '\t']);
-        let rest = rest.strip_prefix(',').unwrap_or("").trim_start_matches([' ', '\t']);
+        let rest = rest
+            .strip_prefix(',')
+            .unwrap_or("")
+            .trim_start_matches([' ', '\t']);
         if rest.is_empty() {
             self.fields.remove(at);
         } else {
@@ -226,7 +272,9 @@ impl Headers {
             let mut rest = value;
             loop {
                 let end = grammar::first_value_end(rest);
-                let Some(comma) = rest[end..].find(',') else { break };
+                let Some(comma) = rest[end..].find(',') else {
+                    break;
+                };
                 let next = end + comma + 1;
                 last_start += next;
                 rest = &rest[next..];
@@ -254,7 +302,10 @@ impl Headers {
 
     /// Removes every field that is called `text`. Whether there was one.
     pub fn remove_extension(&mut self, text: &str) -> bool {
-        let keep: Vec<bool> = self.iter().map(|(name, _)| !name.eq_ignore_ascii_case(text)).collect();
+        let keep: Vec<bool> = self
+            .iter()
+            .map(|(name, _)| !name.eq_ignore_ascii_case(text))
+            .collect();
         let mut keep = keep.into_iter();
         let before = self.fields.len();
         self.fields.retain(|_| keep.next().unwrap_or(true));
@@ -265,13 +316,15 @@ impl Headers {
     ///
     /// A list that was received with `self` sharing the same octets costs no copy of text.
     pub fn copy_from(&mut self, other: &Headers, name: HeaderName) {
-        let shared = self.received.as_ptr() == other.received.as_ptr() && self.received.len() == other.received.len();
+        let shared = self.received.as_ptr() == other.received.as_ptr()
+            && self.received.len() == other.received.len();
         for field in other.fields.iter().filter(|field| field.name == name) {
             if shared && field.source != Source::Added {
                 self.fields.push(*field);
             } else {
                 let value = other.value(field);
-                let field = self.add_text(name, other.name_text(field), |text| text.push_str(value));
+                let field =
+                    self.add_text(name, other.name_text(field), |text| text.push_str(value));
                 self.fields.push(field);
             }
         }
@@ -279,12 +332,20 @@ impl Headers {
 
     /// An empty list over the same received octets, so that [`Headers::copy_from`] copies spans only.
     pub(crate) fn sharing(other: &Headers) -> Headers {
-        Headers { received: other.received.clone(), added: String::new(), fields: Vec::with_capacity(12) }
+        Headers {
+            received: other.received.clone(),
+            added: String::new(),
+            fields: Vec::with_capacity(12),
+        }
     }
 
     /// A list over the octets of a received head, which the parser has checked to be UTF-8.
-    pub(crate) fn over(received: Bytes) -> Headers {
-        Headers { received, added: String::new(), fields: Vec::with_capacity(20) }
+    pub(crate) fn over(received: ByteString) -> Headers {
+        Headers {
+            received,
+            added: String::new(),
+            fields: Vec::with_capacity(20),
+        }
     }
 
     pub(crate) fn push_field(&mut self, field: Field) {
@@ -314,7 +375,11 @@ impl Headers {
             self.added.truncate(start);
             return Err(ValueError::LineBreakOrNul);
         }
-        Ok(TextSpan { added: true, start: start as u32, end: self.added.len() as u32 })
+        Ok(TextSpan {
+            added: true,
+            start: start as u32,
+            end: self.added.len() as u32,
+        })
     }
 
     /// Prints the fields, each with its CRLF.
@@ -335,7 +400,9 @@ impl Headers {
             self.write_run(run.take(), out);
             match field.source {
                 Source::Added => {
-                    out.extend_from_slice(&self.added.as_bytes()[field.start as usize..field.end as usize]);
+                    out.extend_from_slice(
+                        &self.added.as_bytes()[field.start as usize..field.end as usize],
+                    );
                 }
                 _ => {
                     out.extend_from_slice(self.name_text(field).as_bytes());
@@ -355,7 +422,7 @@ impl Headers {
 
     fn write_run(&self, run: Option<(u32, u32)>, out: &mut Vec<u8>) {
         if let Some((start, end)) = run {
-            out.extend_from_slice(&self.received[start as usize..end as usize]);
+            out.extend_from_slice(&self.received.as_bytes()[start as usize..end as usize]);
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -382,11 +449,15 @@ impl Headers {
     }
 
     fn received_text(&self, start: u32, end: u32) -> &str {
-        let octets = &self.received[start as usize..end as usize];
-        std::str::from_utf8(octets).expect("the parser lets only UTF-8 heads in and cuts them at ASCII octets")
+        &self.received[start as usize..end as usize]
     }
 
-    fn add(&mut self, name: HeaderName, text: &str, value: impl fmt::Display) -> Result<Field, ValueError> {
+    fn add(
+        &mut self,
+        name: HeaderName,
+        text: &str,
+        value: impl fmt::Display,
+    ) -> Result<Field, ValueError> {
         let start = self.added.len();
         let field = self.add_text(name, text, |added| {
             let _ = write!(added, "{value}");
@@ -458,8 +529,15 @@ mod tests {
 
     fn example() -> Headers {
         let mut headers = Headers::new();
-        headers.push(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2").unwrap();
-        headers.push(HeaderName::Via, "SIP/2.0/UDP c;branch=z9hG4bK3").unwrap();
+        headers
+            .push(
+                HeaderName::Via,
+                "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2",
+            )
+            .unwrap();
+        headers
+            .push(HeaderName::Via, "SIP/2.0/UDP c;branch=z9hG4bK3")
+            .unwrap();
         headers.push(HeaderName::Subject, "a, b").unwrap();
         headers
     }
@@ -470,7 +548,11 @@ mod tests {
         let vias: Vec<_> = headers.values(HeaderName::Via).collect();
         assert_eq!(
             vias,
-            ["SIP/2.0/UDP a;branch=z9hG4bK1", "SIP/2.0/UDP b;branch=z9hG4bK2", "SIP/2.0/UDP c;branch=z9hG4bK3"]
+            [
+                "SIP/2.0/UDP a;branch=z9hG4bK1",
+                "SIP/2.0/UDP b;branch=z9hG4bK2",
+                "SIP/2.0/UDP c;branch=z9hG4bK3"
+            ]
         );
         assert_eq!(headers.first(HeaderName::Subject), Some("a, b"));
     }
@@ -479,9 +561,15 @@ mod tests {
     fn popping_takes_one_value_at_a_time() {
         let mut headers = example();
         assert!(headers.pop_first(HeaderName::Via));
-        assert_eq!(headers.first(HeaderName::Via), Some("SIP/2.0/UDP b;branch=z9hG4bK2"));
+        assert_eq!(
+            headers.first(HeaderName::Via),
+            Some("SIP/2.0/UDP b;branch=z9hG4bK2")
+        );
         assert!(headers.pop_first(HeaderName::Via));
-        assert_eq!(headers.first(HeaderName::Via), Some("SIP/2.0/UDP c;branch=z9hG4bK3"));
+        assert_eq!(
+            headers.first(HeaderName::Via),
+            Some("SIP/2.0/UDP c;branch=z9hG4bK3")
+        );
         assert!(headers.pop_first(HeaderName::Via));
         assert!(!headers.pop_first(HeaderName::Via));
         assert_eq!(printed(&headers), "Subject: a, b\r\n");
@@ -492,13 +580,18 @@ mod tests {
         let mut headers = example();
         assert!(headers.pop_last(HeaderName::Via));
         assert!(headers.pop_last(HeaderName::Via));
-        assert_eq!(headers.values(HeaderName::Via).collect::<Vec<_>>(), ["SIP/2.0/UDP a;branch=z9hG4bK1"]);
+        assert_eq!(
+            headers.values(HeaderName::Via).collect::<Vec<_>>(),
+            ["SIP/2.0/UDP a;branch=z9hG4bK1"]
+        );
     }
 
     #[test]
     fn the_first_value_of_a_list_is_replaced_in_place() {
         let mut headers = example();
-        headers.replace_first(HeaderName::Via, "SIP/2.0/TCP x").unwrap();
+        headers
+            .replace_first(HeaderName::Via, "SIP/2.0/TCP x")
+            .unwrap();
         assert_eq!(
             printed(&headers),
             "Via: SIP/2.0/TCP x\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK2\r\nVia: SIP/2.0/UDP c;branch=z9hG4bK3\r\n\
@@ -510,10 +603,19 @@ mod tests {
     fn no_value_can_begin_another_line() {
         let mut headers = Headers::new();
         for value in ["a\r\nX: y", "a\nb", "a\rb", "a\0b"] {
-            assert_eq!(headers.push(HeaderName::Subject, value), Err(ValueError::LineBreakOrNul));
-            assert_eq!(headers.push_extension("X", value), Err(ValueError::LineBreakOrNul));
+            assert_eq!(
+                headers.push(HeaderName::Subject, value),
+                Err(ValueError::LineBreakOrNul)
+            );
+            assert_eq!(
+                headers.push_extension("X", value),
+                Err(ValueError::LineBreakOrNul)
+            );
         }
-        assert_eq!(headers.push_extension("X\r\nY", "v"), Err(ValueError::NameIsNotAToken));
+        assert_eq!(
+            headers.push_extension("X\r\nY", "v"),
+            Err(ValueError::NameIsNotAToken)
+        );
         assert_eq!(printed(&headers), "");
     }
 }

@@ -36,11 +36,7 @@ pub use message::{Message, Request, Response};
 pub use method::Method;
 pub use name_addr::{NameAddr, NameAddrBuf};
 pub use param::{Param, Params};
-pub use parse::{
-    Fault, Limits, Refusal, StreamItem, StreamParser, StreamState, parse_datagram,
-};
+pub use parse::{Fault, Limits, Refusal, StreamItem, StreamParser, StreamState, parse_datagram};
 pub use status::{StatusClass, StatusCode};
 pub use transport::{ConnectionId, Flow, ListenerId, Transport};
 pub use uri::{Host, SipUri, TelUri, Uri, UriBuf, UriError};
-
-

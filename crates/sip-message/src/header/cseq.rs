@@ -48,8 +48,14 @@ mod tests {
 
     #[test]
     fn a_cseq_reads_and_prints() {
-        assert_eq!(assert_prints::<Cseq>("4711 INVITE", "4711 INVITE"), Cseq::new(4711, Method::Invite));
-        assert_eq!(assert_prints::<Cseq>("0009\t  INVITE", "9 INVITE").sequence, 9);
+        assert_eq!(
+            assert_prints::<Cseq>("4711 INVITE", "4711 INVITE"),
+            Cseq::new(4711, Method::Invite)
+        );
+        assert_eq!(
+            assert_prints::<Cseq>("0009\t  INVITE", "9 INVITE").sequence,
+            9
+        );
         let cseq: Cseq = assert_prints("4294967295 a`b", "4294967295 a`b");
         assert_eq!(cseq.method.as_str(), "a`b");
     }
@@ -57,6 +63,14 @@ mod tests {
     /// RFC 4475 §3.1.2.4.
     #[test]
     fn a_number_above_32_bits_is_refused() {
-        assert_refuses::<Cseq>(&["36893488147419103232 REGISTER", "4294967296 INVITE", "", "1", "1INVITE", "-1 INVITE", "1 A B"]);
+        assert_refuses::<Cseq>(&[
+            "36893488147419103232 REGISTER",
+            "4294967296 INVITE",
+            "",
+            "1",
+            "1INVITE",
+            "-1 INVITE",
+            "1 A B",
+        ]);
     }
 }

@@ -1,6 +1,7 @@
 //! The head of a message: start-line and header lines (RFC 3261 §7.1 to §7.3), in one pass over the octets.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use memchr::{memchr, memmem};
 
 use super::limits::Limits;
@@ -29,8 +30,14 @@ pub(super) struct Head {
 }
 
 enum StartLine {
-    Request { method: Method, uri: TextSpan },
-    Response { status: StatusCode, reason: TextSpan },
+    Request {
+        method: Method,
+        uri: TextSpan,
+    },
+    Response {
+        status: StatusCode,
+        reason: TextSpan,
+    },
 }
 
 impl Head {
@@ -39,9 +46,9 @@ impl Head {
         if head.len() > limits.head {
             return Err(Head::of_cut_off(head, limits).with_fault(Fault::HeadTooLong));
         }
-        if std::str::from_utf8(&head).is_err() {
+        let Ok(head) = ByteString::try_from(head) else {
             return Err(Refusal::unanswerable(Fault::NotUtf8));
-        }
+        };
         Head::of_lines(head, limits)
     }
 
@@ -51,9 +58,9 @@ impl Head {
         // Only whole lines: what follows the last CRLF may be half a header.
         let end = memmem::rfind(&head[..readable], b"\r\n").unwrap_or(0);
         let lines = head.slice(..end);
-        if std::str::from_utf8(&lines).is_err() {
+        let Ok(lines) = ByteString::try_from(lines) else {
             return Refusal::unanswerable(Fault::HeadCutOff);
-        }
+        };
         match Head::of_lines(lines, limits) {
             Ok(head) => head.refuse(Fault::HeadCutOff),
             Err(refusal) => refusal,
@@ -88,7 +95,9 @@ impl Head {
             return Err(self.refuse(fault));
         }
         Ok(match self.start {
-            StartLine::Request { method, uri } => Message::Request(Request::from_parts(method, uri, self.headers, body)),
+            StartLine::Request { method, uri } => {
+                Message::Request(Request::from_parts(method, uri, self.headers, body))
+            }
             StartLine::Response { status, reason } => {
                 Message::Response(Response::from_parts(status, reason, self.headers, body))
             }
@@ -98,14 +107,27 @@ impl Head {
     fn check(&self) -> Result<(), Fault> {
         let headers = &self.headers;
         let missing = |name| move || Fault::Missing(name);
-        for via in headers.all::<Via>() {
-            via.map_err(Fault::Header)?;
-        }
-        headers.first(HeaderName::Via).ok_or_else(missing(HeaderName::Via))?;
-        headers.get::<From>().ok_or_else(missing(HeaderName::From))?.map_err(Fault::Header)?;
-        headers.get::<To>().ok_or_else(missing(HeaderName::To))?.map_err(Fault::Header)?;
-        headers.get::<CallId>().ok_or_else(missing(HeaderName::CallId))?.map_err(Fault::Header)?;
-        let cseq = headers.get::<Cseq>().ok_or_else(missing(HeaderName::Cseq))?.map_err(Fault::Header)?;
+        // The Vias below the top one are for those who wrote them.
+        headers
+            .get::<Via>()
+            .ok_or_else(missing(HeaderName::Via))?
+            .map_err(Fault::Header)?;
+        headers
+            .get::<From>()
+            .ok_or_else(missing(HeaderName::From))?
+            .map_err(Fault::Header)?;
+        headers
+            .get::<To>()
+            .ok_or_else(missing(HeaderName::To))?
+            .map_err(Fault::Header)?;
+        headers
+            .get::<CallId>()
+            .ok_or_else(missing(HeaderName::CallId))?
+            .map_err(Fault::Header)?;
+        let cseq = headers
+            .get::<Cseq>()
+            .ok_or_else(missing(HeaderName::Cseq))?
+            .map_err(Fault::Header)?;
         match &self.start {
             StartLine::Request { method, .. } => {
                 if cseq.method.as_str() != method.as_str() {
@@ -120,9 +142,14 @@ impl Head {
         Ok(())
     }
 
-    fn of_lines(head: Bytes, limits: &Limits) -> Result<Head, Refusal> {
-        let mut lines = Lines { octets: &head, at: 0 };
-        let Some(first) = lines.next() else { return Err(Refusal::unanswerable(Fault::StartLine)) };
+    fn of_lines(head: ByteString, limits: &Limits) -> Result<Head, Refusal> {
+        let mut lines = Lines {
+            octets: head.as_bytes(),
+            at: 0,
+        };
+        let Some(first) = lines.next() else {
+            return Err(Refusal::unanswerable(Fault::StartLine));
+        };
         let (start_end, broken) = match first {
             Ok((_, end)) => (end, false),
             Err(at) => (at, true),
@@ -134,10 +161,25 @@ impl Head {
         let Some(start) = start else {
             return Err(Refusal::unanswerable(fault.unwrap_or(Fault::StartLine)));
         };
-        let mut reader = Reader { headers: Headers::over(head.clone()), content_length: None, fault, seen: 0 };
+        let mut reader = Reader {
+            headers: Headers::over(head.clone()),
+            content_length: None,
+            fault,
+            seen: 0,
+        };
         reader.read(&head, lines, limits);
-        let Reader { headers, content_length, fault, .. } = reader;
-        Ok(Head { start, headers, content_length, fault })
+        let Reader {
+            headers,
+            content_length,
+            fault,
+            ..
+        } = reader;
+        Ok(Head {
+            start,
+            headers,
+            content_length,
+            fault,
+        })
     }
 }
 
@@ -151,7 +193,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, head: &Bytes, mut lines: Lines<'_>, limits: &Limits) {
+    fn read(&mut self, head: &str, mut lines: Lines<'_>, limits: &Limits) {
         let mut count = 0;
         while let Some(line) = lines.next() {
             let (start, mut end) = match line {
@@ -191,8 +233,8 @@ impl Reader {
         self.fault.get_or_insert(fault);
     }
 
-    fn line(&mut self, head: &Bytes, start: usize, end: usize, folded: bool) -> Result<(), Fault> {
-        let octets = &head[start..end];
+    fn line(&mut self, head: &str, start: usize, end: usize, folded: bool) -> Result<(), Fault> {
+        let octets = &head.as_bytes()[start..end];
         let name_len = grammar::token_len(octets);
         let mut at = name_len;
         while matches!(octets.get(at), Some(b' ' | b'\t')) {
@@ -210,14 +252,16 @@ impl Reader {
         while value_end > value && matches!(octets[value_end - 1], b' ' | b'\t' | b'\r' | b'\n') {
             value_end -= 1;
         }
-        let text = |from: usize, to: usize| std::str::from_utf8(&octets[from..to]).map_err(|_| Fault::NotUtf8);
-        let name_text = text(0, name_len)?;
+        let text = |from: usize, to: usize| &head[start + from..start + to];
+        let name_text = text(0, name_len);
         let name = HeaderName::lookup(name_text);
-        if memchr(0, &octets[value..value_end]).is_some() && !grammar::nul_is_quoted(&octets[value..value_end]) {
+        if memchr(0, &octets[value..value_end]).is_some()
+            && !grammar::nul_is_quoted(&octets[value..value_end])
+        {
             return Err(Fault::StrayControl);
         }
         if name == HeaderName::ContentLength {
-            self.take_content_length(text(value, value_end)?)?;
+            self.take_content_length(text(value, value_end))?;
         }
         if name.is_single() && name != HeaderName::Extension {
             let bit = 1u128 << (name as u8);
@@ -228,7 +272,7 @@ impl Reader {
             self.seen |= bit;
         }
         if folded {
-            let unfolded = unfold(text(value, value_end)?);
+            let unfolded = unfold(text(value, value_end));
             self.headers.push_unfolded(name, name_text, &unfolded);
         } else {
             self.headers.push_field(Field {
@@ -237,7 +281,11 @@ impl Reader {
                 end: (start + value_end) as u32,
                 name_len: name_len as u16,
                 name,
-                source: if spaced || value_end != octets.len() { Source::ReceivedValue } else { Source::Received },
+                source: if spaced || value_end != octets.len() {
+                    Source::ReceivedValue
+                } else {
+                    Source::Received
+                },
             });
         }
         Ok(())
@@ -245,7 +293,11 @@ impl Reader {
 
     fn take_content_length(&mut self, value: &str) -> Result<(), Fault> {
         let valid = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-        let length = value.parse::<usize>().ok().filter(|_| valid).ok_or(Fault::ContentLength)?;
+        let length = value
+            .parse::<usize>()
+            .ok()
+            .filter(|_| valid)
+            .ok_or(Fault::ContentLength)?;
         match self.content_length {
             Some(other) if other != length => {
                 // A request smuggler's trick; which of them frames the message can't be known.
@@ -293,8 +345,7 @@ impl Lines<'_> {
 }
 
 /// The start-line, and the fault that refuses the message although its headers can be read.
-fn start_line(line: &[u8], limits: &Limits) -> (Option<StartLine>, Option<Fault>) {
-    let Ok(text) = std::str::from_utf8(line) else { return (None, Some(Fault::NotUtf8)) };
+fn start_line(text: &str, limits: &Limits) -> (Option<StartLine>, Option<Fault>) {
     if text.len() > 7 && is_version(&text.as_bytes()[..7]) {
         return match status_line(text) {
             Some(start) => (Some(start), None),
@@ -317,24 +368,43 @@ fn status_line(text: &str) -> Option<StartLine> {
         Some(b' ') => "SIP/2.0 100 ".len(),
         Some(_) => return None,
     };
-    let span = TextSpan { added: false, start: reason as u32, end: text.len() as u32 };
-    Some(StartLine::Response { status, reason: span })
+    let span = TextSpan {
+        added: false,
+        start: reason as u32,
+        end: text.len() as u32,
+    };
+    Some(StartLine::Response {
+        status,
+        reason: span,
+    })
 }
 
 fn request_line(text: &str, limits: &Limits) -> (Option<StartLine>, Option<Fault>) {
-    let Some((method, rest)) = text.split_once(' ') else { return (None, Some(Fault::StartLine)) };
-    let Some(method) = Method::parse(method) else { return (None, Some(Fault::StartLine)) };
+    let Some((method, rest)) = text.split_once(' ') else {
+        return (None, Some(Fault::StartLine));
+    };
+    let Some(method) = Method::parse(method) else {
+        return (None, Some(Fault::StartLine));
+    };
     // The last space, so that a Request-URI with spaces in it (RFC 4475 §3.1.2.7) is refused and not misread.
     let (uri, version) = match rest.rsplit_once(' ') {
         Some((uri, version)) if !version.is_empty() => (uri, version),
         _ => (rest.trim_end_matches(' '), ""),
     };
     let start = text.len() - rest.len();
-    let span = TextSpan { added: false, start: start as u32, end: (start + uri.len()) as u32 };
+    let span = TextSpan {
+        added: false,
+        start: start as u32,
+        end: (start + uri.len()) as u32,
+    };
     let fault = if version.is_empty() {
         Some(Fault::StartLine)
     } else if !is_version(version.as_bytes()) {
-        Some(if looks_like_version(version) { Fault::Version } else { Fault::StartLine })
+        Some(if looks_like_version(version) {
+            Fault::Version
+        } else {
+            Fault::StartLine
+        })
     } else if uri.len() > limits.uri {
         Some(Fault::RequestUriTooLong)
     } else if Uri::parse(uri).is_err() {
@@ -352,13 +422,18 @@ fn is_version(octets: &[u8]) -> bool {
 /// `SIP/` digits `.` digits.
 fn looks_like_version(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"))
-        && text[4..].split_once('.').is_some_and(|(major, minor)| digits(major) && digits(minor))
+    text.get(..4)
+        .is_some_and(|name| name.eq_ignore_ascii_case("SIP/"))
+        && text[4..]
+            .split_once('.')
+            .is_some_and(|(major, minor)| digits(major) && digits(minor))
 }
 
 /// Joins the lines of a folded value: each line end with the white space about it becomes one space.
 fn unfold(value: &str) -> String {
-    let mut lines = value.split("\r\n").map(|line| line.trim_matches([' ', '\t']));
+    let mut lines = value
+        .split("\r\n")
+        .map(|line| line.trim_matches([' ', '\t']));
     let mut joined = lines.next().unwrap_or("").to_owned();
     for line in lines.filter(|line| !line.is_empty()) {
         if !joined.is_empty() {

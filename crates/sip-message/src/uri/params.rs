@@ -42,7 +42,12 @@ impl<'a> UriParams<'a> {
                 }
             }
         }
-        Ok((UriParams { text: &text[at..end] }, end))
+        Ok((
+            UriParams {
+                text: &text[at..end],
+            },
+            end,
+        ))
     }
 
     /// The parameter called `name`, in any case and with any escapes. Of several the first.
@@ -62,10 +67,19 @@ impl<'a> UriParams<'a> {
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = UriParam<'a>> + use<'a> {
-        self.text.split(';').skip(1).map(|param| match param.split_once('=') {
-            Some((name, value)) => UriParam { name, value: Some(value) },
-            None => UriParam { name: param, value: None },
-        })
+        self.text
+            .split(';')
+            .skip(1)
+            .map(|param| match param.split_once('=') {
+                Some((name, value)) => UriParam {
+                    name,
+                    value: Some(value),
+                },
+                None => UriParam {
+                    name: param,
+                    value: None,
+                },
+            })
     }
 
     /// Whether there is none.

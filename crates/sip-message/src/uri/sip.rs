@@ -51,7 +51,16 @@ impl<'a> SipUri<'a> {
             end = check_headers(octets, end + 1)?;
         }
         if end == octets.len() {
-            return Ok(SipUri { text, secure, user, password, host, port, params, headers });
+            return Ok(SipUri {
+                text,
+                secure,
+                user,
+                password,
+                host,
+                port,
+                params,
+                headers,
+            });
         }
         Err(UriError::new(last_part(port, params, headers), end))
     }
@@ -111,7 +120,8 @@ impl<'a> SipUri<'a> {
 
     /// The headers behind `?`: name and value, unescaped. What may be done with them: RFC 3261 §19.1.5.
     pub fn headers(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
-        self.raw_header_pairs().map(|(name, value)| (percent::decode(name), percent::decode(value)))
+        self.raw_header_pairs()
+            .map(|(name, value)| (percent::decode(name), percent::decode(value)))
     }
 
     pub(super) fn raw_header_pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
@@ -139,7 +149,9 @@ impl<'a> SipUri<'a> {
     /// The `maddr` parameter, when it is a host. An IPv6 address may lack its brackets.
     pub fn maddr(&self) -> Option<Host<'a>> {
         let value = self.params.get("maddr")?.value?;
-        Host::parse(value).ok().or_else(|| super::ipv6(value).map(Host::V6))
+        Host::parse(value)
+            .ok()
+            .or_else(|| super::ipv6(value).map(Host::V6))
     }
 
     /// The `ttl` parameter: 0 to 255.
@@ -154,7 +166,8 @@ impl<'a> SipUri<'a> {
 
     /// Whether the user is declared a telephone number (`user=phone`).
     pub fn is_phone(&self) -> bool {
-        self.user_param().is_some_and(|value| value.eq_ignore_ascii_case("phone"))
+        self.user_param()
+            .is_some_and(|value| value.eq_ignore_ascii_case("phone"))
     }
 
     /// The `method` parameter: the method of a request formed from this URI (§19.1.5).
