@@ -15,7 +15,9 @@ pub fn ack_for_failure(invite: &[u8], response: &Response) -> Bytes {
     let mut copied = Vec::new();
     let mut to = None;
     for line in lines {
-        let Some((name, value)) = name_and_value(line) else { continue };
+        let Some((name, value)) = name_and_value(line) else {
+            continue;
+        };
         match name {
             HeaderName::Via => via = via.or(Some(value)),
             HeaderName::Cseq => cseq = Some(value),

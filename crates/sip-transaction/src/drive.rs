@@ -24,7 +24,9 @@ use crate::timer::{Timer, Timers};
 ///
 /// When the machine breaks a promise.
 pub fn drive(script: &[u8]) {
-    let Some((&choice, steps)) = script.split_first() else { return };
+    let Some((&choice, steps)) = script.split_first() else {
+        return;
+    };
     let transport = if choice & 4 == 0 { Transport::Udp } else { Transport::Tcp };
     let mut owner = Owner::start(choice & 3, transport, Bytes::copy_from_slice(script));
     for (at, step) in steps.iter().enumerate() {
@@ -99,7 +101,9 @@ impl Machine {
                     Event::Timer(timer) => non_invite_client::Input::TimerFired(timer),
                     Event::Response(status) => non_invite_client::Input::ResponseReceived(status),
                     Event::TransportFailed => non_invite_client::Input::TransportFailed,
-                    Event::Request | Event::Ack | Event::Respond(..) | Event::CancelSent => return Outputs::new(),
+                    Event::Request | Event::Ack | Event::Respond(..) | Event::CancelSent => {
+                        return Outputs::new();
+                    }
                 };
                 machine.handle(input, timers)
             }
@@ -202,7 +206,10 @@ impl Owner {
             self.now = at;
             self.armed.retain(|(armed, _)| *armed != timer);
             let outputs = self.machine.handle(Event::Timer(timer), &self.timers);
-            assert!(!outputs.iter().any(|output| matches!(output, Output::Ignored(_))), "{timer:?} was set for nothing");
+            assert!(
+                !outputs.iter().any(|output| matches!(output, Output::Ignored(_))),
+                "{timer:?} was set for nothing"
+            );
             self.carry_out(outputs);
         }
         self.now = until;
@@ -246,7 +253,9 @@ impl Owner {
                     self.over = true;
                 }
                 Output::RespondTrying => respond_trying = true,
-                Output::Ignored(_) => assert_eq!(count, 1, "an input is ignored and yet something is done"),
+                Output::Ignored(_) => {
+                    assert_eq!(count, 1, "an input is ignored and yet something is done")
+                }
                 Output::Send(_) | Output::DeliverToUser | Output::ReportTransportFailure => {}
             }
         }

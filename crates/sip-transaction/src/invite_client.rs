@@ -134,12 +134,8 @@ impl InviteClientTransaction {
             }
             (Calling, TimerFired(Timer::B)) => self.terminate(Reason::Timeout, Some(Timer::B)),
 
-            (Calling | Proceeding, ResponseReceived(response)) if response.status().is_provisional() => {
-                self.proceed()
-            }
-            (Calling | Proceeding, ResponseReceived(response)) if response.status().is_success() => {
-                self.accept(timers)
-            }
+            (Calling | Proceeding, ResponseReceived(response)) if response.status().is_provisional() => self.proceed(),
+            (Calling | Proceeding, ResponseReceived(response)) if response.status().is_success() => self.accept(timers),
             (Calling | Proceeding, ResponseReceived(response)) => self.complete(response, timers),
 
             (Proceeding, CancelSent) if !self.cancelled => {

@@ -136,7 +136,9 @@ impl InviteServerTransaction {
                 smallvec![Output::RespondTrying]
             }
             (Proceeding, InviteReceived) if self.message.is_empty() => Outputs::new(),
-            (Proceeding | Completed, InviteReceived) => smallvec![Output::Send(self.message.clone())],
+            (Proceeding | Completed, InviteReceived) => {
+                smallvec![Output::Send(self.message.clone())]
+            }
 
             (Proceeding, Respond(status, response)) if status.is_provisional() => self.proceed(response),
             (Proceeding, Respond(status, response)) if status.is_success() => self.accept(response, timers),
@@ -156,10 +158,14 @@ impl InviteServerTransaction {
             // An ACK for a 2xx has a branch of its own, but that of an RFC 2543 client has none and matches here
             // (RFC 6026 §6).
             (Accepted, AckReceived) => smallvec![Output::DeliverToUser],
-            (Accepted, Respond(status, response)) if status.is_success() => smallvec![Output::Send(response)],
+            (Accepted, Respond(status, response)) if status.is_success() => {
+                smallvec![Output::Send(response)]
+            }
             (Accepted, TimerFired(Timer::L)) => self.terminate(Reason::Finished, Timer::L),
 
-            (Proceeding | Completed | Accepted, TransportFailed) => smallvec![Output::ReportTransportFailure],
+            (Proceeding | Completed | Accepted, TransportFailed) => {
+                smallvec![Output::ReportTransportFailure]
+            }
 
             (Terminated, _) => ignored(Violation::TransactionOver),
             (Proceeding, AckReceived) => ignored(Violation::StrayAck),

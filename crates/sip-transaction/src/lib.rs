@@ -30,7 +30,7 @@
 //! use sip_transaction::{NonInviteClientTransaction, Output, Reason, Timer, Timers};
 //!
 //! let timers = Timers::default();
-//! let options = Bytes::from_static(b"OPTIONS sip:bob@example.com SIP/2.0\r\n…");
+//! let options = Bytes::from_static(b"OPTIONS sip:bob@example.com SIP/2.0\r\n\r\n");
 //! let (mut transaction, orders) = NonInviteClientTransaction::start(options.clone(), Transport::Udp, &timers);
 //! assert_eq!(orders[0], Output::Send(options.clone()));
 //! assert_eq!(orders[1], Output::SetTimer(Timer::E, timers.t1()));

@@ -93,9 +93,7 @@ impl NonInviteClientTransaction {
     /// The timers that are armed in this state.
     pub fn armed(&self) -> [Option<Timer>; 2] {
         match self.state {
-            State::Trying | State::Proceeding => {
-                [(!self.transport.is_reliable()).then_some(Timer::E), Some(Timer::F)]
-            }
+            State::Trying | State::Proceeding => [(!self.transport.is_reliable()).then_some(Timer::E), Some(Timer::F)],
             State::Completed => [None, Some(Timer::K)],
             State::Terminated => [None, None],
         }

@@ -100,9 +100,7 @@ impl NonInviteServerTransaction {
     /// The timers that are armed in this state.
     pub fn armed(&self) -> [Option<Timer>; 2] {
         match self.state {
-            State::Trying | State::Proceeding => {
-                [self.trying_due.then_some(Timer::Trying100), Some(Timer::Expiry)]
-            }
+            State::Trying | State::Proceeding => [self.trying_due.then_some(Timer::Trying100), Some(Timer::Expiry)],
             State::Completed => [None, Some(Timer::J)],
             State::Terminated => [None, None],
         }
@@ -119,7 +117,9 @@ impl NonInviteServerTransaction {
                 smallvec![Output::RespondTrying]
             }
             (Trying, RequestReceived) => Outputs::new(),
-            (Proceeding | Completed, RequestReceived) => smallvec![Output::Send(self.message.clone())],
+            (Proceeding | Completed, RequestReceived) => {
+                smallvec![Output::Send(self.message.clone())]
+            }
 
             (Trying | Proceeding, Respond(status, response)) => match self.forbids(status) {
                 Some(violation) => ignored(violation),

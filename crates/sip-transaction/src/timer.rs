@@ -200,7 +200,10 @@ mod tests {
     fn the_defaults_are_those_of_table_4() {
         let timers = Timers::default();
         assert_eq!(timers.timeout(), seconds(32.0));
-        assert_eq!([1, 2, 3, 4, 5, 6, 7].map(|sent| timers.a(sent)), [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(seconds));
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 7].map(|sent| timers.a(sent)),
+            [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(seconds)
+        );
         assert_eq!([1, 2, 3, 4, 5, 9].map(|sent| timers.e(sent)), [0.5, 1.0, 2.0, 4.0, 4.0, 4.0].map(seconds));
         assert_eq!(timers.d(Transport::Udp), seconds(32.0));
         assert_eq!(timers.k(Transport::Udp), seconds(5.0));
