@@ -11,12 +11,8 @@ fn message(c: &mut Criterion) {
     let invite = Bytes::from_static(sample::INVITE);
     let mut group = c.benchmark_group("invite");
     group.throughput(Throughput::Bytes(invite.len() as u64));
-    group.bench_function("parse", |b| {
-        b.iter(|| sample::parse(black_box(invite.clone())))
-    });
-    group.bench_function("parse to typed headers", |b| {
-        b.iter(|| sample::parse_typed(black_box(invite.clone())))
-    });
+    group.bench_function("parse", |b| b.iter(|| sample::parse(black_box(invite.clone()))));
+    group.bench_function("parse to typed headers", |b| b.iter(|| sample::parse_typed(black_box(invite.clone()))));
     let parsed = sample::request(invite.clone());
     let mut out = Vec::with_capacity(4096);
     group.bench_function("print the proxied copy", |b| {

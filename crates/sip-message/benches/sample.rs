@@ -38,14 +38,7 @@ pub fn parse(datagram: Bytes) -> Message {
     parse_datagram(datagram, &LIMITS).expect("the sample is valid")
 }
 
-const LIMITS: Limits = Limits {
-    message: 65_535,
-    head: 65_536,
-    line: 8_192,
-    uri: 4_096,
-    headers: 256,
-    body: 1_048_576,
-};
+const LIMITS: Limits = Limits { message: 65_535, head: 65_536, line: 8_192, uri: 4_096, headers: 256, body: 1_048_576 };
 
 pub fn request(datagram: Bytes) -> Request {
     match parse(datagram) {
@@ -65,11 +58,7 @@ pub fn parse_typed(datagram: Bytes) -> Message {
     black_box(headers.get::<To>().map(|header| header.expect("valid")));
     black_box(headers.get::<CallId>().map(|header| header.expect("valid")));
     black_box(headers.get::<Cseq>().map(|header| header.expect("valid")));
-    black_box(
-        headers
-            .get::<Contact>()
-            .map(|header| header.expect("valid")),
-    );
+    black_box(headers.get::<Contact>().map(|header| header.expect("valid")));
     black_box(headers.get::<Route>().map(|header| header.expect("valid")));
     message
 }
@@ -79,14 +68,9 @@ pub fn proxied(mut request: Request) -> Request {
     let headers = request.headers_mut();
     headers.pop_first(HeaderName::Route);
     headers.set(HeaderName::MaxForwards, 68).expect("a number");
+    headers.push_front(HeaderName::RecordRoute, "<sip:192.0.2.4;lr>").expect("no line break");
     headers
-        .push_front(HeaderName::RecordRoute, "<sip:192.0.2.4;lr>")
-        .expect("no line break");
-    headers
-        .push_front(
-            HeaderName::Via,
-            "SIP/2.0/UDP 192.0.2.4;rport;branch=z9hG4bK0000000001000000011234567800",
-        )
+        .push_front(HeaderName::Via, "SIP/2.0/UDP 192.0.2.4;rport;branch=z9hG4bK0000000001000000011234567800")
         .expect("no line break");
     request
 }

@@ -148,11 +148,7 @@ impl HeaderName {
                 return HeaderName::Extension;
             }
             let row = &ROWS[(index & 0x7f) as usize];
-            let candidate = if index & COMPACT == 0 {
-                row.text
-            } else {
-                row.compact
-            };
+            let candidate = if index & COMPACT == 0 { row.text } else { row.compact };
             if candidate == text || candidate.eq_ignore_ascii_case(text) {
                 return HeaderName::ALL[(index & 0x7f) as usize];
             }
@@ -176,8 +172,7 @@ impl HeaderName {
     }
 
     fn kind(self) -> Kind {
-        ROWS.get(self as usize)
-            .map_or(Kind::Repeated, |row| row.kind)
+        ROWS.get(self as usize).map_or(Kind::Repeated, |row| row.kind)
     }
 }
 

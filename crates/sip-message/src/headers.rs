@@ -42,8 +42,24 @@ pub(crate) enum Source {
     Received,
     /// In the received octets, but the line has to be printed anew from name and value.
     ReceivedValue,
-    /// In the additions.
+    /// In the additions, and the whole line can be copied as it is.
     Added,
+    /// In the additions, but the line has to be printed anew from name and value.
+    AddedValue,
+}
+
+impl Source {
+    /// What a field becomes when a part of its value is taken away.
+    fn cut(self) -> Source {
+        match self {
+            Source::Received | Source::ReceivedValue => Source::ReceivedValue,
+            Source::Added | Source::AddedValue => Source::AddedValue,
+        }
+    }
+
+    fn is_added(self) -> bool {
+        matches!(self, Source::Added | Source::AddedValue)
+    }
 }
 
 /// One field: `start..start + name_len` is the name, `value..end` the value, `end` is before the CRLF.
@@ -77,22 +93,14 @@ pub struct Headers {
 impl Headers {
     /// An empty list.
     pub fn new() -> Headers {
-        Headers {
-            received: ByteString::new(),
-            added: String::new(),
-            fields: Vec::with_capacity(16),
-        }
+        Headers { received: ByteString::new(), added: String::new(), fields: Vec::with_capacity(16) }
     }
 
     /// The first value of `name`: of a list header the part before the first comma, of another the whole field.
     pub fn first(&self, name: HeaderName) -> Option<&str> {
         let field = self.find(name)?;
         let value = self.value(field);
-        Some(if name.is_list() {
-            &value[..grammar::first_value_end(value)]
-        } else {
-            value
-        })
+        Some(if name.is_list() { &value[..grammar::first_value_end(value)] } else { value })
     }
 
     /// Every value of `name`; a list header's fields are split at their commas.
@@ -100,25 +108,17 @@ impl Headers {
         self.fields
             .iter()
             .filter(move |field| field.name == name)
-            .flat_map(move |field| Values {
-                rest: Some(self.value(field)),
-                split: name.is_list(),
-            })
+            .flat_map(move |field| Values { rest: Some(self.value(field)), split: name.is_list() })
     }
 
     /// The whole value of every field of `name`, commas and all.
     pub fn fields_of(&self, name: HeaderName) -> impl Iterator<Item = &str> {
-        self.fields
-            .iter()
-            .filter(move |field| field.name == name)
-            .map(|field| self.value(field))
+        self.fields.iter().filter(move |field| field.name == name).map(|field| self.value(field))
     }
 
     /// The values of every field that is called `text`, for names that [`HeaderName`] does not know.
     pub fn extension<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter()
-            .filter(move |(name, _)| name.eq_ignore_ascii_case(text))
-            .map(|(_, value)| value)
+        self.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| value)
     }
 
     /// Whether there is a field of this name.
@@ -138,9 +138,7 @@ impl Headers {
 
     /// Every field as (name as it will be printed, value), in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields
-            .iter()
-            .map(|field| (self.name_text(field), self.value(field)))
+        self.fields.iter().map(|field| (self.name_text(field), self.value(field)))
     }
 
     /// The first value of a typed header; `None` when there is no such field.
@@ -155,8 +153,7 @@ impl Headers {
 
     /// Whether the list header `name` (Supported, Require, Allow …) has `token`, in any case.
     pub fn has_token(&self, name: HeaderName, token: &str) -> bool {
-        self.values(name)
-            .any(|value| value.eq_ignore_ascii_case(token))
+        self.values(name).any(|value| value.eq_ignore_ascii_case(token))
     }
 
     /// Adds a field at the end.
@@ -167,11 +164,7 @@ impl Headers {
     }
 
     /// Adds a field of any name at the end.
-    pub fn push_extension(
-        &mut self,
-        name: &str,
-        value: impl fmt::Display,
-    ) -> Result<(), ValueError> {
+    pub fn push_extension(&mut self, name: &str, value: impl fmt::Display) -> Result<(), ValueError> {
         if !grammar::is_token(name) {
             return Err(ValueError::NameIsNotAToken);
         }
@@ -181,17 +174,9 @@ impl Headers {
     }
 
     /// Adds a field before the first of its name, or before all others: where Via, Route and Record-Route go.
-    pub fn push_front(
-        &mut self,
-        name: HeaderName,
-        value: impl fmt::Display,
-    ) -> Result<(), ValueError> {
+    pub fn push_front(&mut self, name: HeaderName, value: impl fmt::Display) -> Result<(), ValueError> {
         let field = self.add(name, name.as_str(), value)?;
-        let at = self
-            .fields
-            .iter()
-            .position(|field| field.name == name)
-            .unwrap_or(0);
+        let at = self.fields.iter().position(|field| field.name == name).unwrap_or(0);
         self.fields.insert(at, field);
         Ok(())
     }
@@ -214,16 +199,8 @@ impl Headers {
     }
 
     /// Puts `value` in the place of the first value of `name`, leaving the others as they are.
-    pub fn replace_first(
-        &mut self,
-        name: HeaderName,
-        value: impl fmt::Display,
-    ) -> Result<(), ValueError> {
-        let at = self
-            .fields
-            .iter()
-            .position(|field| field.name == name)
-            .ok_or(ValueError::NoSuchField(name))?;
+    pub fn replace_first(&mut self, name: HeaderName, value: impl fmt::Display) -> Result<(), ValueError> {
+        let at = self.fields.iter().position(|field| field.name == name).ok_or(ValueError::NoSuchField(name))?;
         let field = self.add(name, name.as_str(), value)?;
         // What is left of the list, if anything, stays where it stood: right behind the new value.
         self.pop_first(name);
@@ -237,26 +214,17 @@ impl Headers {
             return false;
         };
         let value = self.value(&self.fields[at]);
-        let end = if name.is_list() {
-            grammar::first_value_end(value)
-        } else {
-            value.len()
-        };
+        let end = if name.is_list() { grammar::first_value_end(value) } else { value.len() };
         // `first_value_end` stops before the white space in front of the comma.
         let rest = value[end..].trim_start_matches([' ', '\t']);
-        let rest = rest
-            .strip_prefix(',')
-            .unwrap_or("")
-            .trim_start_matches([' ', '\t']);
+        let rest = rest.strip_prefix(',').unwrap_or("").trim_start_matches([' ', '\t']);
         if rest.is_empty() {
             self.fields.remove(at);
         } else {
             let kept = rest.len() as u32;
             let field = &mut self.fields[at];
             field.value = field.end - kept;
-            if field.source == Source::Received {
-                field.source = Source::ReceivedValue;
-            }
+            field.source = field.source.cut();
         }
         true
     }
@@ -286,9 +254,7 @@ impl Headers {
         } else {
             let field = &mut self.fields[at];
             field.end = field.value + kept;
-            if field.source == Source::Received {
-                field.source = Source::ReceivedValue;
-            }
+            field.source = field.source.cut();
         }
         true
     }
@@ -302,10 +268,7 @@ impl Headers {
 
     /// Removes every field that is called `text`. Whether there was one.
     pub fn remove_extension(&mut self, text: &str) -> bool {
-        let keep: Vec<bool> = self
-            .iter()
-            .map(|(name, _)| !name.eq_ignore_ascii_case(text))
-            .collect();
+        let keep: Vec<bool> = self.iter().map(|(name, _)| !name.eq_ignore_ascii_case(text)).collect();
         let mut keep = keep.into_iter();
         let before = self.fields.len();
         self.fields.retain(|_| keep.next().unwrap_or(true));
@@ -316,15 +279,13 @@ impl Headers {
     ///
     /// A list that was received with `self` sharing the same octets costs no copy of text.
     pub fn copy_from(&mut self, other: &Headers, name: HeaderName) {
-        let shared = self.received.as_ptr() == other.received.as_ptr()
-            && self.received.len() == other.received.len();
+        let shared = self.received.as_ptr() == other.received.as_ptr() && self.received.len() == other.received.len();
         for field in other.fields.iter().filter(|field| field.name == name) {
-            if shared && field.source != Source::Added {
+            if shared && !field.source.is_added() {
                 self.fields.push(*field);
             } else {
                 let value = other.value(field);
-                let field =
-                    self.add_text(name, other.name_text(field), |text| text.push_str(value));
+                let field = self.add_text(name, other.name_text(field), |text| text.push_str(value));
                 self.fields.push(field);
             }
         }
@@ -332,20 +293,12 @@ impl Headers {
 
     /// An empty list over the same received octets, so that [`Headers::copy_from`] copies spans only.
     pub(crate) fn sharing(other: &Headers) -> Headers {
-        Headers {
-            received: other.received.clone(),
-            added: String::new(),
-            fields: Vec::with_capacity(12),
-        }
+        Headers { received: other.received.clone(), added: String::new(), fields: Vec::with_capacity(12) }
     }
 
     /// A list over the octets of a received head, which the parser has checked to be UTF-8.
     pub(crate) fn over(received: ByteString) -> Headers {
-        Headers {
-            received,
-            added: String::new(),
-            fields: Vec::with_capacity(20),
-        }
+        Headers { received, added: String::new(), fields: Vec::with_capacity(20) }
     }
 
     pub(crate) fn push_field(&mut self, field: Field) {
@@ -375,11 +328,7 @@ impl Headers {
             self.added.truncate(start);
             return Err(ValueError::LineBreakOrNul);
         }
-        Ok(TextSpan {
-            added: true,
-            start: start as u32,
-            end: self.added.len() as u32,
-        })
+        Ok(TextSpan { added: true, start: start as u32, end: self.added.len() as u32 })
     }
 
     /// Prints the fields, each with its CRLF.
@@ -400,9 +349,7 @@ impl Headers {
             self.write_run(run.take(), out);
             match field.source {
                 Source::Added => {
-                    out.extend_from_slice(
-                        &self.added.as_bytes()[field.start as usize..field.end as usize],
-                    );
+                    out.extend_from_slice(&self.added.as_bytes()[field.start as usize..field.end as usize]);
                 }
                 _ => {
                     out.extend_from_slice(self.name_text(field).as_bytes());
@@ -433,7 +380,7 @@ impl Headers {
 
     fn value(&self, field: &Field) -> &str {
         match field.source {
-            Source::Added => &self.added[field.value as usize..field.end as usize],
+            Source::Added | Source::AddedValue => &self.added[field.value as usize..field.end as usize],
             _ => self.received_text(field.value, field.end),
         }
     }
@@ -441,7 +388,7 @@ impl Headers {
     fn name_text(&self, field: &Field) -> &str {
         let end = field.start + u32::from(field.name_len);
         match field.source {
-            Source::Added => &self.added[field.start as usize..end as usize],
+            Source::Added | Source::AddedValue => &self.added[field.start as usize..end as usize],
             // A name that is printed anew is printed in its canonical form, so that two hops can't read two names.
             Source::ReceivedValue if field.name != HeaderName::Extension => field.name.as_str(),
             _ => self.received_text(field.start, end),
@@ -452,12 +399,7 @@ impl Headers {
         &self.received[start as usize..end as usize]
     }
 
-    fn add(
-        &mut self,
-        name: HeaderName,
-        text: &str,
-        value: impl fmt::Display,
-    ) -> Result<Field, ValueError> {
+    fn add(&mut self, name: HeaderName, text: &str, value: impl fmt::Display) -> Result<Field, ValueError> {
         let start = self.added.len();
         let field = self.add_text(name, text, |added| {
             let _ = write!(added, "{value}");
@@ -529,15 +471,8 @@ mod tests {
 
     fn example() -> Headers {
         let mut headers = Headers::new();
-        headers
-            .push(
-                HeaderName::Via,
-                "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2",
-            )
-            .unwrap();
-        headers
-            .push(HeaderName::Via, "SIP/2.0/UDP c;branch=z9hG4bK3")
-            .unwrap();
+        headers.push(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2").unwrap();
+        headers.push(HeaderName::Via, "SIP/2.0/UDP c;branch=z9hG4bK3").unwrap();
         headers.push(HeaderName::Subject, "a, b").unwrap();
         headers
     }
@@ -548,11 +483,7 @@ mod tests {
         let vias: Vec<_> = headers.values(HeaderName::Via).collect();
         assert_eq!(
             vias,
-            [
-                "SIP/2.0/UDP a;branch=z9hG4bK1",
-                "SIP/2.0/UDP b;branch=z9hG4bK2",
-                "SIP/2.0/UDP c;branch=z9hG4bK3"
-            ]
+            ["SIP/2.0/UDP a;branch=z9hG4bK1", "SIP/2.0/UDP b;branch=z9hG4bK2", "SIP/2.0/UDP c;branch=z9hG4bK3"]
         );
         assert_eq!(headers.first(HeaderName::Subject), Some("a, b"));
     }
@@ -561,15 +492,9 @@ mod tests {
     fn popping_takes_one_value_at_a_time() {
         let mut headers = example();
         assert!(headers.pop_first(HeaderName::Via));
-        assert_eq!(
-            headers.first(HeaderName::Via),
-            Some("SIP/2.0/UDP b;branch=z9hG4bK2")
-        );
+        assert_eq!(headers.first(HeaderName::Via), Some("SIP/2.0/UDP b;branch=z9hG4bK2"));
         assert!(headers.pop_first(HeaderName::Via));
-        assert_eq!(
-            headers.first(HeaderName::Via),
-            Some("SIP/2.0/UDP c;branch=z9hG4bK3")
-        );
+        assert_eq!(headers.first(HeaderName::Via), Some("SIP/2.0/UDP c;branch=z9hG4bK3"));
         assert!(headers.pop_first(HeaderName::Via));
         assert!(!headers.pop_first(HeaderName::Via));
         assert_eq!(printed(&headers), "Subject: a, b\r\n");
@@ -580,18 +505,13 @@ mod tests {
         let mut headers = example();
         assert!(headers.pop_last(HeaderName::Via));
         assert!(headers.pop_last(HeaderName::Via));
-        assert_eq!(
-            headers.values(HeaderName::Via).collect::<Vec<_>>(),
-            ["SIP/2.0/UDP a;branch=z9hG4bK1"]
-        );
+        assert_eq!(headers.values(HeaderName::Via).collect::<Vec<_>>(), ["SIP/2.0/UDP a;branch=z9hG4bK1"]);
     }
 
     #[test]
     fn the_first_value_of_a_list_is_replaced_in_place() {
         let mut headers = example();
-        headers
-            .replace_first(HeaderName::Via, "SIP/2.0/TCP x")
-            .unwrap();
+        headers.replace_first(HeaderName::Via, "SIP/2.0/TCP x").unwrap();
         assert_eq!(
             printed(&headers),
             "Via: SIP/2.0/TCP x\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK2\r\nVia: SIP/2.0/UDP c;branch=z9hG4bK3\r\n\
@@ -603,19 +523,10 @@ mod tests {
     fn no_value_can_begin_another_line() {
         let mut headers = Headers::new();
         for value in ["a\r\nX: y", "a\nb", "a\rb", "a\0b"] {
-            assert_eq!(
-                headers.push(HeaderName::Subject, value),
-                Err(ValueError::LineBreakOrNul)
-            );
-            assert_eq!(
-                headers.push_extension("X", value),
-                Err(ValueError::LineBreakOrNul)
-            );
+            assert_eq!(headers.push(HeaderName::Subject, value), Err(ValueError::LineBreakOrNul));
+            assert_eq!(headers.push_extension("X", value), Err(ValueError::LineBreakOrNul));
         }
-        assert_eq!(
-            headers.push_extension("X\r\nY", "v"),
-            Err(ValueError::NameIsNotAToken)
-        );
+        assert_eq!(headers.push_extension("X\r\nY", "v"), Err(ValueError::NameIsNotAToken));
         assert_eq!(printed(&headers), "");
     }
 }

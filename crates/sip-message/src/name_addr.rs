@@ -45,8 +45,7 @@ impl<'a> NameAddr<'a> {
                 let start = cursor.at();
                 let octets = cursor.octets();
                 let word_end = grammar::run(octets, start, TOKEN);
-                if bare == Bare::Allowed && word_end > start && octets.get(word_end) == Some(&b':')
-                {
+                if bare == Bare::Allowed && word_end > start && octets.get(word_end) == Some(&b':') {
                     (None, read_addr_spec(cursor)?)
                 } else {
                     // `*(token LWS)`; no LWS before "<" is accepted too (RFC 4475 §3.1.1.6).
@@ -58,20 +57,12 @@ impl<'a> NameAddr<'a> {
             }
         };
         let params = Params::read(cursor, check)?;
-        Ok(NameAddr {
-            display,
-            uri,
-            params,
-        })
+        Ok(NameAddr { display, uri, params })
     }
 
     /// A value of a URI alone.
     pub fn new(uri: Uri<'a>) -> NameAddr<'a> {
-        NameAddr {
-            display: None,
-            uri,
-            params: Params::new(),
-        }
+        NameAddr { display: None, uri, params: Params::new() }
     }
 
     /// The same with a display name, which gets quotes.
@@ -113,9 +104,7 @@ impl<'a> NameAddr<'a> {
 
     /// A copy that owns its text.
     pub fn to_buf(&self) -> NameAddrBuf {
-        NameAddrBuf {
-            text: self.to_string().into(),
-        }
+        NameAddrBuf { text: self.to_string().into() }
     }
 }
 
@@ -158,16 +147,10 @@ pub(crate) fn read_bracketed<'a>(cursor: &mut Cursor<'a>) -> Result<Uri<'a>, Mal
 fn read_addr_spec<'a>(cursor: &mut Cursor<'a>) -> Result<Uri<'a>, Malformed> {
     let start = cursor.at();
     let rest = cursor.rest();
-    let end = rest
-        .bytes()
-        .position(|o| o == b';' || !(grammar::is(o, URIC) || o == b'%'))
-        .unwrap_or(rest.len());
+    let end = rest.bytes().position(|o| o == b';' || !(grammar::is(o, URIC) || o == b'%')).unwrap_or(rest.len());
     let text = &rest[..end];
     if let Some(at) = memchr::memchr2(b',', b'?', text.as_bytes()) {
-        return Err(Malformed::new(
-            "\"<\" and \">\" round a URI with this character",
-            start + at,
-        ));
+        return Err(Malformed::new("\"<\" and \">\" round a URI with this character", start + at));
     }
     let uri = Uri::parse(text).map_err(|e| e.behind(start))?;
     cursor.set(start + end);
@@ -265,32 +248,19 @@ mod tests {
     /// RFC 3261 §20.10, §20.20, §20.31, §20.34, §20.39.
     #[test]
     fn the_examples_of_section_20_are_read() {
-        let value =
-            read("\"Mr. Watson\" <sip:watson@worcester.bell-telephone.com> ;q=0.7; expires=3600");
+        let value = read("\"Mr. Watson\" <sip:watson@worcester.bell-telephone.com> ;q=0.7; expires=3600");
         assert_eq!(value.display_name().as_deref(), Some("Mr. Watson"));
         assert_eq!(value.params().value("expires"), Some("3600"));
+        assert_eq!(read("\"A. G. Bell\" <sip:agb@bell-telephone.com> ;tag=a48s").params().value("tag"), Some("a48s"));
         assert_eq!(
-            read("\"A. G. Bell\" <sip:agb@bell-telephone.com> ;tag=a48s")
-                .params()
-                .value("tag"),
-            Some("a48s")
-        );
-        assert_eq!(
-            read("sip:+12125551212@server.phone2net.com;tag=887s")
-                .uri()
-                .as_str(),
+            read("sip:+12125551212@server.phone2net.com;tag=887s").uri().as_str(),
             "sip:+12125551212@server.phone2net.com"
         );
         assert_eq!(
-            read("Anonymous <sip:c8oqz84zk7z@privacy.org>;tag=hyh8")
-                .display_name()
-                .as_deref(),
+            read("Anonymous <sip:c8oqz84zk7z@privacy.org>;tag=hyh8").display_name().as_deref(),
             Some("Anonymous")
         );
-        assert_eq!(
-            read("Bob <sip:bob@biloxi.com>").raw_display_name(),
-            Some("Bob")
-        );
+        assert_eq!(read("Bob <sip:bob@biloxi.com>").raw_display_name(), Some("Bob"));
     }
 
     /// RFC 4475 §3.3.12 and §3.3.13.
@@ -314,28 +284,15 @@ mod tests {
             "J Rosenberg \\\""
         );
         assert_eq!(
-            read("\"BEL:\\\x07 NUL:\\\0 DEL:\\\x7f\" <sip:a@b>")
-                .display_name()
-                .unwrap(),
+            read("\"BEL:\\\x07 NUL:\\\0 DEL:\\\x7f\" <sip:a@b>").display_name().unwrap(),
             "BEL:\x07 NUL:\0 DEL:\x7f"
         );
         let value = read(
             "token1~` token2'+_ token3*%!.- <sip:mundane@example.com>;fromParam''~+*_!.-%=\"работающий\";tag=_token~1'+`*%!-.",
         );
-        assert_eq!(
-            value.raw_display_name(),
-            Some("token1~` token2'+_ token3*%!.-")
-        );
-        assert_eq!(
-            value.params().unquoted("fromParam''~+*_!.-%").as_deref(),
-            Some("работающий")
-        );
-        assert_eq!(
-            read("caller<sip:caller@example.com>;tag=323")
-                .display_name()
-                .as_deref(),
-            Some("caller")
-        );
+        assert_eq!(value.raw_display_name(), Some("token1~` token2'+_ token3*%!.-"));
+        assert_eq!(value.params().unquoted("fromParam''~+*_!.-%").as_deref(), Some("работающий"));
+        assert_eq!(read("caller<sip:caller@example.com>;tag=323").display_name().as_deref(), Some("caller"));
     }
 
     /// RFC 4475 §3.1.2.6, §3.1.2.13, §3.1.2.14, §3.1.2.15, and the like.
@@ -367,17 +324,9 @@ mod tests {
     #[test]
     fn a_value_is_built_and_owned() {
         let uri = UriBuf::parse("sip:a@b;lr").unwrap();
-        let value = NameAddrBuf::new(&uri)
-            .with_display_name("A \"B\"")
-            .unwrap()
-            .with_param("x", "1 2")
-            .unwrap();
+        let value = NameAddrBuf::new(&uri).with_display_name("A \"B\"").unwrap().with_param("x", "1 2").unwrap();
         assert_eq!(value.as_str(), "\"A \\\"B\\\"\" <sip:a@b;lr>;x=\"1 2\"");
-        assert!(
-            NameAddr::new(uri.as_uri())
-                .with_display_name("a\r\nb")
-                .is_err()
-        );
+        assert!(NameAddr::new(uri.as_uri()).with_display_name("a\r\nb").is_err());
     }
 
     proptest! {

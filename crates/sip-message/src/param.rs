@@ -40,9 +40,7 @@ pub enum ParamKind {
 impl<'a> Params<'a> {
     /// No parameters.
     pub const fn new() -> Params<'a> {
-        Params {
-            text: Cow::Borrowed(""),
-        }
+        Params { text: Cow::Borrowed("") }
     }
 
     /// Reads `;name=value;flag …`.
@@ -67,9 +65,7 @@ impl<'a> Params<'a> {
             check(param, start)?;
             cursor.lws();
         }
-        Ok(Params {
-            text: Cow::Borrowed(grammar::trim(text)),
-        })
+        Ok(Params { text: Cow::Borrowed(grammar::trim(text)) })
     }
 
     /// Reads parameters of which the first has no semicolon before it, up to the end of the value.
@@ -78,15 +74,12 @@ impl<'a> Params<'a> {
         let text = cursor.rest();
         read_param(cursor)?;
         Params::read(cursor, |_, _| Ok(()))?;
-        Ok(Params {
-            text: Cow::Borrowed(grammar::trim(text)),
-        })
+        Ok(Params { text: Cow::Borrowed(grammar::trim(text)) })
     }
 
     /// The parameter called `name`, in any case. Of several the first.
     pub fn get(&self, name: &str) -> Option<Param<'_>> {
-        self.iter()
-            .find(|param| param.name.eq_ignore_ascii_case(name))
+        self.iter().find(|param| param.name.eq_ignore_ascii_case(name))
     }
 
     /// The raw value of the parameter called `name`; `None` also when it has no value.
@@ -106,9 +99,7 @@ impl<'a> Params<'a> {
 
     /// All of them, in order.
     pub fn iter(&self) -> ParamIter<'_> {
-        ParamIter {
-            cursor: Cursor::new(&self.text),
-        }
+        ParamIter { cursor: Cursor::new(&self.text) }
     }
 
     /// Whether there is none.
@@ -125,9 +116,7 @@ impl<'a> Params<'a> {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Malformed> {
         grammar::check_token(name)?;
         let value = match value {
-            bare if !bare.is_empty() && grammar::all(bare.as_bytes(), GEN_VALUE) => {
-                Cow::Borrowed(bare)
-            }
+            bare if !bare.is_empty() && grammar::all(bare.as_bytes(), GEN_VALUE) => Cow::Borrowed(bare),
             other => Cow::Owned(grammar::quote(other)?),
         };
         self.put(name, Some(&value));
@@ -163,10 +152,7 @@ impl<'a> Params<'a> {
             return;
         }
         let mut kept = String::with_capacity(self.text.len());
-        for param in self
-            .iter()
-            .filter(|param| !param.name.eq_ignore_ascii_case(name))
-        {
+        for param in self.iter().filter(|param| !param.name.eq_ignore_ascii_case(name)) {
             let _ = write!(kept, ";{param}");
         }
         self.text = Cow::Owned(kept);
@@ -193,9 +179,7 @@ impl<'a> Params<'a> {
 
     /// The same without the borrowed buffer.
     pub fn into_owned(self) -> Params<'static> {
-        Params {
-            text: Cow::Owned(self.text.into_owned()),
-        }
+        Params { text: Cow::Owned(self.text.into_owned()) }
     }
 }
 
@@ -226,16 +210,12 @@ impl<'a> Param<'a> {
 
     /// The value where the grammar allows a token and nothing else.
     pub(crate) fn token(&self, expected: &'static str, at: usize) -> Result<&'a str, Malformed> {
-        self.value
-            .filter(|value| grammar::is_token(value))
-            .ok_or(Malformed::new(expected, at))
+        self.value.filter(|value| grammar::is_token(value)).ok_or(Malformed::new(expected, at))
     }
 
     /// The value where the grammar allows a number of 32 bits and nothing else.
     pub(crate) fn number(&self, expected: &'static str, at: usize) -> Result<u32, Malformed> {
-        self.value
-            .and_then(grammar::number)
-            .ok_or(Malformed::new(expected, at))
+        self.value.and_then(grammar::number).ok_or(Malformed::new(expected, at))
     }
 }
 
@@ -279,10 +259,7 @@ pub(crate) fn read_param<'a>(cursor: &mut Cursor<'a>) -> Result<Param<'a>, Malfo
         Some(b'<') => bracketed(cursor)?,
         _ => cursor.some(GEN_VALUE, "a parameter value")?,
     };
-    Ok(Param {
-        name,
-        value: Some(value),
-    })
+    Ok(Param { name, value: Some(value) })
 }
 
 fn bracketed<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
@@ -321,9 +298,7 @@ mod tests {
     /// RFC 4475 §3.1.2.1 sends `;;;;`.
     #[test]
     fn empty_names_and_values_are_refused() {
-        for text in [
-            ";", ";;a=b", ";a=", ";=b", ";a=b c", "a=b", ";a=\"b", ";a=b@c", ";a=<x",
-        ] {
+        for text in [";", ";;a=b", ";a=", ";=b", ";a=b c", "a=b", ";a=\"b", ";a=b@c", ";a=<x"] {
             assert!(Params::parse(text).is_err(), "{text}");
         }
     }

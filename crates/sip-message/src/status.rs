@@ -26,11 +26,7 @@ pub struct StatusCode(u16);
 impl StatusCode {
     /// The code, when it lies between 100 and 699.
     pub const fn new(code: u16) -> Option<StatusCode> {
-        if code >= 100 && code < 700 {
-            Some(StatusCode(code))
-        } else {
-            None
-        }
+        if code >= 100 && code < 700 { Some(StatusCode(code)) } else { None }
     }
 
     /// The number.

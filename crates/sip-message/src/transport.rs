@@ -63,15 +63,8 @@ impl Transport {
 
     /// Reads a Via token or a URI parameter, in any case.
     pub fn from_token(token: &str) -> Option<Transport> {
-        const ALL: [Transport; 5] = [
-            Transport::Udp,
-            Transport::Tcp,
-            Transport::Tls,
-            Transport::Ws,
-            Transport::Wss,
-        ];
-        ALL.into_iter()
-            .find(|t| t.via_token().eq_ignore_ascii_case(token))
+        const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+        ALL.into_iter().find(|t| t.via_token().eq_ignore_ascii_case(token))
     }
 }
 

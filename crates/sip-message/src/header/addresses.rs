@@ -120,13 +120,20 @@ mod tests {
 
     #[test]
     fn addresses_read_and_print() {
-        assert_eq!(assert_prints::<ReplyTo>("Bob <sip:bob@biloxi.com>", "Bob <sip:bob@biloxi.com>").display_name().unwrap(), "Bob");
-        let text = "<sip:dave@denver.example.org?Replaces=12345%40192.168.118.3%3Bto-tag%3D12345%3Bfrom-tag%3D5FFE-3994>";
+        assert_eq!(
+            assert_prints::<ReplyTo>("Bob <sip:bob@biloxi.com>", "Bob <sip:bob@biloxi.com>").display_name().unwrap(),
+            "Bob"
+        );
+        let text =
+            "<sip:dave@denver.example.org?Replaces=12345%40192.168.118.3%3Bto-tag%3D12345%3Bfrom-tag%3D5FFE-3994>";
         let refer: ReferTo = assert_prints(text, text);
         let uri = refer.uri().sip().unwrap();
         assert_eq!(uri.headers().next().unwrap().1, "12345@192.168.118.3;to-tag=12345;from-tag=5FFE-3994");
         let text = "<sip:r@ref.example>;cid=\"2UWQFN309shb3@ref.example\"";
-        assert_eq!(assert_prints::<ReferredBy>(text, text).params().unquoted("cid").unwrap(), "2UWQFN309shb3@ref.example");
+        assert_eq!(
+            assert_prints::<ReferredBy>(text, text).params().unquoted("cid").unwrap(),
+            "2UWQFN309shb3@ref.example"
+        );
         assert_prints::<PAssertedIdentity>("tel:+14085264000", "<tel:+14085264000>");
         assert_prints::<PPreferredIdentity>("\"C J\" <sip:f@cisco.com>", "\"C J\" <sip:f@cisco.com>");
         assert_prints::<PAssociatedUri>("<sip:a@b>;x", "<sip:a@b>;x");

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn another_scheme_is_kept_as_text() {
-        let value: WwwAuthenticate = assert_prints("NoOneKnowsThisScheme  opaque-data=here , a", "NoOneKnowsThisScheme opaque-data=here , a");
+        let value: WwwAuthenticate =
+            assert_prints("NoOneKnowsThisScheme  opaque-data=here , a", "NoOneKnowsThisScheme opaque-data=here , a");
         assert!(value.digest().is_none());
         assert_prints::<WwwAuthenticate>("Negotiate", "Negotiate");
     }

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn infos_read_and_print() {
-        let value: AuthenticationInfo = assert_prints("nextnonce=\"47364c23432d2e131a5fb210812c\"", "nextnonce=\"47364c23432d2e131a5fb210812c\"");
+        let value: AuthenticationInfo =
+            assert_prints("nextnonce=\"47364c23432d2e131a5fb210812c\"", "nextnonce=\"47364c23432d2e131a5fb210812c\"");
         assert_eq!(value.0.nextnonce.as_deref(), Some("47364c23432d2e131a5fb210812c"));
         let text = "qop=auth, rspauth=\"6629\", cnonce=\"0a\", nc=0000000a, x=\"y\"";
         assert_eq!(assert_prints::<ProxyAuthenticationInfo>(text, text).0.nonce_count, Some(10));
@@ -52,6 +53,13 @@ mod tests {
 
     #[test]
     fn what_is_no_info_is_refused() {
-        assert_refuses::<AuthenticationInfo>(&["", "nextnonce", "nextnonce=\"a\" qop=auth", "nc=1", "qop=a, qop=b", "Digest qop=auth"]);
+        assert_refuses::<AuthenticationInfo>(&[
+            "",
+            "nextnonce",
+            "nextnonce=\"a\" qop=auth",
+            "nc=1",
+            "qop=a, qop=b",
+            "Digest qop=auth",
+        ]);
     }
 }

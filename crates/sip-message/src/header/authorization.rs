@@ -53,7 +53,10 @@ mod tests {
         let text = "Digest username=\"bob\", realm=\"biloxi.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", uri=\"sip:bob@biloxi.com\", response=\"6629fae49393a05397450978507c4ef1\", cnonce=\"0a4f113b\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\", qop=auth, nc=00000001";
         let value: Authorization = assert_prints(text, text);
         let digest = value.digest().unwrap();
-        assert_eq!((digest.username.as_ref(), digest.nonce_count, digest.qop.as_deref()), ("bob", Some(1), Some("auth")));
+        assert_eq!(
+            (digest.username.as_ref(), digest.nonce_count, digest.qop.as_deref()),
+            ("bob", Some(1), Some("auth"))
+        );
         let value: ProxyAuthorization = assert_prints(
             "Digest username*=UTF-8''J%C3%A4s, realm=\"r\", nonce=\"\", uri=\"sip:h\", response=\"\", qop=\"auth\", userhash=false, auts=\"x\"",
             "Digest username*=UTF-8''J%C3%A4s, realm=\"r\", nonce=\"\", uri=\"sip:h\", response=\"\", qop=auth, auts=\"x\"",
@@ -74,7 +77,10 @@ mod tests {
             ..DigestCredentials::default()
         };
         let text = credentials.to_string();
-        assert_eq!(text, "Digest username=\"a\\\"b\", realm=\"r\", nonce=\"n\", uri=\"sip:h\", response=\"00\", algorithm=SHA-512-256, nc=000000ff");
+        assert_eq!(
+            text,
+            "Digest username=\"a\\\"b\", realm=\"r\", nonce=\"n\", uri=\"sip:h\", response=\"00\", algorithm=SHA-512-256, nc=000000ff"
+        );
         assert_eq!(Authorization::parse(&text).unwrap(), Authorization(Credentials::Digest(credentials)));
     }
 

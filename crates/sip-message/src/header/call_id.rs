@@ -73,10 +73,7 @@ mod tests {
         let text = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6@biloxi.com";
         assert_eq!(assert_prints::<CallId>(text, text).as_str(), text);
         let text = "intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{";
-        assert_eq!(
-            assert_prints::<CallId>(text, text),
-            CallId::new(text).unwrap()
-        );
+        assert_eq!(assert_prints::<CallId>(text, text), CallId::new(text).unwrap());
         assert_prints::<InReplyTo>("70710@saturn.bell-tel.com", "70710@saturn.bell-tel.com");
         assert_prints::<InReplyTo>("17320", "17320");
     }

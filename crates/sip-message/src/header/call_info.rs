@@ -35,7 +35,10 @@ mod tests {
         let info: CallInfo = assert_prints(text, text);
         assert_eq!((info.uri().scheme(), info.purpose()), ("http", Some("icon")));
         assert_prints::<AlertInfo>("<urn:alert:service:call-waiting> ", "<urn:alert:service:call-waiting>");
-        assert_prints::<ErrorInfo>("<sip:not-in-service-recording@atlanta.com>", "<sip:not-in-service-recording@atlanta.com>");
+        assert_prints::<ErrorInfo>(
+            "<sip:not-in-service-recording@atlanta.com>",
+            "<sip:not-in-service-recording@atlanta.com>",
+        );
     }
 
     #[test]

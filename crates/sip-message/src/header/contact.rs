@@ -31,8 +31,7 @@ impl<'a> Contact<'a> {
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Contact<'a>, Malformed> {
         // "*" is also a token, and so may start a display name.
-        if cursor.peek() == Some(b'*') && matches!(cursor.rest().trim_end_matches([' ', '\t']), "*")
-        {
+        if cursor.peek() == Some(b'*') && matches!(cursor.rest().trim_end_matches([' ', '\t']), "*") {
             cursor.eat(b'*');
             return Ok(Contact::Star);
         }
@@ -126,9 +125,7 @@ impl<'a> ContactAddress<'a> {
 
     /// The same with a lifetime in seconds.
     pub fn with_expires(mut self, seconds: u32) -> ContactAddress<'a> {
-        self.0
-            .params_mut()
-            .put("expires", Some(&seconds.to_string()));
+        self.0.params_mut().put("expires", Some(&seconds.to_string()));
         self
     }
 
@@ -141,9 +138,7 @@ impl<'a> ContactAddress<'a> {
     /// The same with the device's identifier, a URN without `<>`.
     pub fn with_instance(mut self, urn: &str) -> Result<ContactAddress<'a>, Malformed> {
         Uri::parse(urn).map_err(|e| e.behind(0))?;
-        self.0
-            .params_mut()
-            .set_quoted("+sip.instance", &format!("<{urn}>"))?;
+        self.0.params_mut().set_quoted("+sip.instance", &format!("<{urn}>"))?;
         Ok(self)
     }
 
@@ -154,29 +149,15 @@ impl<'a> ContactAddress<'a> {
     }
 
     /// The same with the GRUUs that the registrar gives.
-    pub fn with_gruus(
-        mut self,
-        public: Uri<'_>,
-        temporary: Uri<'_>,
-    ) -> Result<ContactAddress<'a>, Malformed> {
-        self.0
-            .params_mut()
-            .set_quoted("pub-gruu", public.as_str())?;
-        self.0
-            .params_mut()
-            .set_quoted("temp-gruu", temporary.as_str())?;
+    pub fn with_gruus(mut self, public: Uri<'_>, temporary: Uri<'_>) -> Result<ContactAddress<'a>, Malformed> {
+        self.0.params_mut().set_quoted("pub-gruu", public.as_str())?;
+        self.0.params_mut().set_quoted("temp-gruu", temporary.as_str())?;
         Ok(self)
     }
 
     /// The same with a header parameter. A value of `q` or `expires` must be one.
     pub fn with_param(mut self, name: &str, value: &str) -> Result<ContactAddress<'a>, Malformed> {
-        check_param(
-            Param {
-                name,
-                value: Some(value),
-            },
-            0,
-        )?;
+        check_param(Param { name, value: Some(value) }, 0)?;
         self.0.params_mut().set(name, value)?;
         Ok(self)
     }
@@ -215,20 +196,14 @@ impl fmt::Display for ContactAddress<'_> {
 fn check_param(param: Param<'_>, at: usize) -> Result<(), Malformed> {
     match param.name.len() {
         1 if param.name.eq_ignore_ascii_case("q") => QValue::read(param.value, at).map(drop),
-        7 if param.name.eq_ignore_ascii_case("expires") => {
-            param.number("seconds as expires", at).map(drop)
-        }
-        6 if param.name.eq_ignore_ascii_case("reg-id") => {
-            param.number("a number as reg-id", at).map(drop)
-        }
+        7 if param.name.eq_ignore_ascii_case("expires") => param.number("seconds as expires", at).map(drop),
+        6 if param.name.eq_ignore_ascii_case("reg-id") => param.number("a number as reg-id", at).map(drop),
         _ => Ok(()),
     }
 }
 
 fn without_brackets(text: &str) -> &str {
-    text.strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(text)
+    text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -245,18 +220,12 @@ mod tests {
             "\"Mr. Watson\" <sip:watson@worcester.bell-telephone.com>;q=0.7; expires=3600",
         );
         let address = contact.address().unwrap();
-        assert_eq!(
-            (address.q(), address.expires()),
-            (QValue::new(700), Some(3600))
-        );
+        assert_eq!((address.q(), address.expires()), (QValue::new(700), Some(3600)));
         let text = "<sip:callee@192.0.2.1>;pub-gruu=\"sip:callee@example.com;gr=urn:uuid:f8\";temp-gruu=\"sip:tgruu.7hs==@example.com;gr\";+sip.instance=\"<urn:uuid:f8>\";reg-id=1";
         let contact: Contact = assert_prints(text, text);
         let address = contact.address().unwrap();
         assert_eq!(address.instance().as_deref(), Some("urn:uuid:f8"));
-        assert_eq!(
-            address.pub_gruu().as_deref(),
-            Some("sip:callee@example.com;gr=urn:uuid:f8")
-        );
+        assert_eq!(address.pub_gruu().as_deref(), Some("sip:callee@example.com;gr=urn:uuid:f8"));
         assert_eq!(
             (address.temp_gruu().as_deref(), address.reg_id()),
             (Some("sip:tgruu.7hs==@example.com;gr"), Some(1))
@@ -266,31 +235,22 @@ mod tests {
     #[test]
     fn a_star_is_all_bindings_and_a_starry_name_is_not() {
         assert_eq!(assert_prints::<Contact>("* ", "*"), Contact::Star);
-        assert_prints::<Contact>("* <sip:a@b>", "* <sip:a@b>")
-            .address()
-            .unwrap();
+        assert_prints::<Contact>("* <sip:a@b>", "* <sip:a@b>").address().unwrap();
         assert_refuses::<Contact>(&["*;expires=0", "**", ""]);
     }
 
     #[test]
     fn a_contact_is_built() {
         let uri = UriBuf::parse("sip:a@192.0.2.1;ob").unwrap();
-        let address = ContactAddress::new(uri.as_uri())
-            .with_instance("urn:uuid:1")
-            .unwrap()
-            .with_reg_id(2)
-            .with_q(QValue::ONE);
+        let address =
+            ContactAddress::new(uri.as_uri()).with_instance("urn:uuid:1").unwrap().with_reg_id(2).with_q(QValue::ONE);
         let contact = Contact::from(address.with_expires(60).with_flag("audio").unwrap());
         assert_eq!(
             contact.to_string(),
             "<sip:a@192.0.2.1;ob>;+sip.instance=\"<urn:uuid:1>\";reg-id=2;q=1;expires=60;audio"
         );
         assert_eq!(Contact::parse(&contact.to_string()).unwrap(), contact);
-        assert!(
-            ContactAddress::new(uri.as_uri())
-                .with_param("q", "2")
-                .is_err()
-        );
+        assert!(ContactAddress::new(uri.as_uri()).with_param("q", "2").is_err());
     }
 
     /// RFC 4475 §3.1.2.1, §3.1.2.4, §3.1.2.13.

@@ -48,14 +48,8 @@ mod tests {
 
     #[test]
     fn a_cseq_reads_and_prints() {
-        assert_eq!(
-            assert_prints::<Cseq>("4711 INVITE", "4711 INVITE"),
-            Cseq::new(4711, Method::Invite)
-        );
-        assert_eq!(
-            assert_prints::<Cseq>("0009\t  INVITE", "9 INVITE").sequence,
-            9
-        );
+        assert_eq!(assert_prints::<Cseq>("4711 INVITE", "4711 INVITE"), Cseq::new(4711, Method::Invite));
+        assert_eq!(assert_prints::<Cseq>("0009\t  INVITE", "9 INVITE").sequence, 9);
         let cseq: Cseq = assert_prints("4294967295 a`b", "4294967295 a`b");
         assert_eq!(cseq.method.as_str(), "a`b");
     }

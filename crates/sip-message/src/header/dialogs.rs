@@ -135,7 +135,10 @@ mod tests {
             "98732@sip.example.com ;from-tag=r33th4x0r ;to-tag=ff87ff;early-only",
             "98732@sip.example.com;from-tag=r33th4x0r ;to-tag=ff87ff;early-only",
         );
-        assert_eq!((value.call_id(), value.to_tag(), value.from_tag()), ("98732@sip.example.com", "ff87ff", "r33th4x0r"));
+        assert_eq!(
+            (value.call_id(), value.to_tag(), value.from_tag()),
+            ("98732@sip.example.com", "ff87ff", "r33th4x0r")
+        );
         assert!(value.early_only());
         let text = "12adf2f34456gs5;to-tag=12345;from-tag=54321";
         assert_eq!(assert_prints::<Join>(text, text), Join::new("12adf2f34456gs5", "12345", "54321").unwrap());

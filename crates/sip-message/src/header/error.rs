@@ -19,11 +19,7 @@ pub struct HeaderError {
 impl HeaderError {
     /// `malformed` is a value of `header`.
     pub fn new(header: HeaderName, malformed: Malformed) -> HeaderError {
-        HeaderError {
-            header,
-            expected: malformed.expected,
-            at: malformed.at,
-        }
+        HeaderError { header, expected: malformed.expected, at: malformed.at }
     }
 
     /// The header.
@@ -34,11 +30,7 @@ impl HeaderError {
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {} at octet {}",
-            self.header, self.expected, self.at
-        )
+        write!(f, "{}: expected {} at octet {}", self.header, self.expected, self.at)
     }
 }
 

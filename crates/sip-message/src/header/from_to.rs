@@ -130,14 +130,8 @@ mod tests {
             "\"A. G. Bell\" <sip:agb@bell-telephone.com> ;tag=a48s",
             "\"A. G. Bell\" <sip:agb@bell-telephone.com>;tag=a48s",
         );
-        assert_eq!(
-            (from.tag(), from.display_name().as_deref()),
-            (Some("a48s"), Some("A. G. Bell"))
-        );
-        let from: From = assert_prints(
-            "sip:+1@phone2net.com;tag=887s",
-            "<sip:+1@phone2net.com>;tag=887s",
-        );
+        assert_eq!((from.tag(), from.display_name().as_deref()), (Some("a48s"), Some("A. G. Bell")));
+        let from: From = assert_prints("sip:+1@phone2net.com;tag=887s", "<sip:+1@phone2net.com>;tag=887s");
         assert_eq!(from.uri().as_str(), "sip:+1@phone2net.com");
         let to: To = assert_prints(
             "sip:vivekg@chair-dnrc.example.com ;   tag    = 1918181833n",
@@ -152,21 +146,13 @@ mod tests {
     fn a_tag_is_set_and_taken_away() {
         let to = To::parse("<sip:a@b>;x=y").unwrap().with_tag("77").unwrap();
         assert_eq!(to.to_string(), "<sip:a@b>;x=y;tag=77");
-        assert_eq!(
-            to.clone().with_tag("78").unwrap().without_tag().to_string(),
-            "<sip:a@b>;x=y"
-        );
+        assert_eq!(to.clone().with_tag("78").unwrap().without_tag().to_string(), "<sip:a@b>;x=y");
         assert!(to.clone().with_tag("a b").is_err());
         assert!(to.with_param("Tag", "\r\n").is_err());
     }
 
     #[test]
     fn a_tag_is_a_token() {
-        assert_refuses::<From>(&[
-            "<sip:a@b>;tag",
-            "<sip:a@b>;tag=\"x\"",
-            "<sip:a@b>;tag=a:b",
-            "<sip:a@b>, <sip:c@d>",
-        ]);
+        assert_refuses::<From>(&["<sip:a@b>;tag", "<sip:a@b>;tag=\"x\"", "<sip:a@b>;tag=a:b", "<sip:a@b>, <sip:c@d>"]);
     }
 }

@@ -105,7 +105,14 @@ mod tests {
 
     #[test]
     fn an_entry_has_an_index() {
-        assert_refuses::<HistoryInfo>(&["", "<sip:a@b>", "<sip:a@b>;index", "<sip:a@b>;index=1.", "<sip:a@b>;index=a", "sip:a@b;index=1"]);
+        assert_refuses::<HistoryInfo>(&[
+            "",
+            "<sip:a@b>",
+            "<sip:a@b>;index",
+            "<sip:a@b>;index=1.",
+            "<sip:a@b>;index=a",
+            "sip:a@b;index=1",
+        ]);
         assert!(HistoryInfo::new(Uri::parse("sip:a@b").unwrap(), "x").is_err());
     }
 }

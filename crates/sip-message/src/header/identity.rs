@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Malformed, typed_header};
-use crate::grammar::{self, Cursor};
-use crate::param::{Param, ParamKind, Params};
+use crate::grammar::Cursor;
+use crate::param::{Param, Params};
 use crate::uri::Uri;
 
 /// A signature of the caller's identity.
@@ -61,8 +61,12 @@ impl<'a> Identity<'a> {
 
     /// The same with a parameter.
     pub fn with_param(mut self, name: &str, value: &str) -> Result<Identity<'a>, Malformed> {
-        check_info(Param { name, value: Some(value) }, 0)?;
-        self.params.set(name, value)?;
+        if name.eq_ignore_ascii_case("info") {
+            check_info(Param { name, value: Some(value) }, 0)?;
+            self.params.put(name, Some(value));
+        } else {
+            self.params.set(name, value)?;
+        }
         Ok(self)
     }
 }
@@ -92,14 +96,15 @@ fn read_signature<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
 }
 
 fn check_info(param: Param<'_>, at: usize) -> Result<(), Malformed> {
-    if param.name.eq_ignore_ascii_case("info") {
-        let fits = param.kind() == ParamKind::Bracketed
-            && param.value.is_some_and(|value| Uri::parse(grammar::trim(&value[1..value.len() - 1])).is_ok());
-        if !fits {
-            return Err(Malformed::new("a URI in <> as info", at));
-        }
+    if param.name.eq_ignore_ascii_case("info") && !param.value.is_some_and(is_reference) {
+        return Err(Malformed::new("a URI in <> as info", at));
     }
     Ok(())
+}
+
+fn is_reference(value: &str) -> bool {
+    let inner = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    inner.is_some_and(|uri| Uri::parse(uri).is_ok())
 }
 
 #[cfg(test)]
@@ -113,14 +118,26 @@ mod tests {
         let identity: Identity = assert_prints(text, text);
         assert_eq!(identity.info().unwrap().as_str(), "https://biloxi.example.org/biloxi.cert");
         assert_eq!((identity.alg(), identity.ppt().as_deref()), (Some("ES256"), Some("shaken")));
-        assert_prints::<Identity>("\"ZYNBbHC00VMZr2kZt6VmCvPonWJMGvQTBDqghoWeLxJfzB2a1pxAr3VgrB0=\"", "\"ZYNBbHC00VMZr2kZt6VmCvPonWJMGvQTBDqghoWeLxJfzB2a1pxAr3VgrB0=\"");
-        let built = Identity::new("a.b.c", Uri::parse("https://h/c").unwrap()).unwrap().with_param("alg", "ES256").unwrap();
+        assert_prints::<Identity>(
+            "\"ZYNBbHC00VMZr2kZt6VmCvPonWJMGvQTBDqghoWeLxJfzB2a1pxAr3VgrB0=\"",
+            "\"ZYNBbHC00VMZr2kZt6VmCvPonWJMGvQTBDqghoWeLxJfzB2a1pxAr3VgrB0=\"",
+        );
+        let built =
+            Identity::new("a.b.c", Uri::parse("https://h/c").unwrap()).unwrap().with_param("alg", "ES256").unwrap();
         assert_eq!(Identity::parse(&built.to_string()).unwrap(), built);
     }
 
     #[test]
     fn what_is_no_identity_is_refused() {
-        assert_refuses::<Identity>(&["", ";info=<https://a>", "a b", "a;info=x", "a;info=<x>", "a;info=<https://a", "\"a"]);
+        assert_refuses::<Identity>(&[
+            "",
+            ";info=<https://a>",
+            "a b",
+            "a;info=x",
+            "a;info=<x>",
+            "a;info=<https://a",
+            "\"a",
+        ]);
         assert!(Identity::new("a", Uri::parse("https://h").unwrap()).unwrap().with_param("info", "<").is_err());
     }
 }

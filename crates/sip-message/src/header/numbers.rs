@@ -90,16 +90,8 @@ mod tests {
     #[test]
     fn numbers_read_and_print() {
         assert_eq!(assert_prints::<MaxForwards>("0068", "68"), MaxForwards(68));
-        assert_eq!(
-            assert_prints::<ContentLength>("349 ", "349"),
-            ContentLength(349)
-        );
-        assert_eq!(
-            assert_prints::<Expires>("4294967295", "4294967295")
-                .duration()
-                .as_secs(),
-            4294967295
-        );
+        assert_eq!(assert_prints::<ContentLength>("349 ", "349"), ContentLength(349));
+        assert_eq!(assert_prints::<Expires>("4294967295", "4294967295").duration().as_secs(), 4294967295);
         assert_eq!(assert_prints::<MinExpires>("60", "60"), MinExpires(60));
         assert_eq!(assert_prints::<FlowTimer>("120", "120"), FlowTimer(120));
         assert_eq!(assert_prints::<Rseq>("988789", "988789"), Rseq(988789));
@@ -110,13 +102,7 @@ mod tests {
     #[test]
     fn what_is_no_such_number_is_refused() {
         assert_refuses::<MaxForwards>(&["300", "", "-1", "7 0", "0x10"]);
-        assert_refuses::<Expires>(&[
-            "10000000000000000000000000000000000000",
-            "4294967296",
-            "1e3",
-            "five",
-            "1.5",
-        ]);
+        assert_refuses::<Expires>(&["10000000000000000000000000000000000000", "4294967296", "1e3", "five", "1.5"]);
         assert_refuses::<ContentLength>(&["-999", "13, 5", "+1"]);
     }
 }

@@ -69,7 +69,10 @@ mod tests {
     #[test]
     fn tags_and_methods_read_and_print() {
         assert!(assert_prints::<Supported>("100rel ", "100rel").is("100REL"));
-        assert_eq!(assert_prints::<Require>("nothingSupportsThis", "nothingSupportsThis"), Require::new("nothingSupportsThis").unwrap());
+        assert_eq!(
+            assert_prints::<Require>("nothingSupportsThis", "nothingSupportsThis"),
+            Require::new("nothingSupportsThis").unwrap()
+        );
         assert_prints::<ProxyRequire>("foo", "foo");
         assert_prints::<Unsupported>("foo", "foo");
         assert_eq!(assert_prints::<Allow>("PRACK", "PRACK"), Allow(Method::Prack));

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn p_headers_read_and_print() {
-        let access: PAccessNetworkInfo = assert_prints("3GPP-UTRAN-TDD; utran-cell-id-3gpp=234151D0FCE11", "3GPP-UTRAN-TDD; utran-cell-id-3gpp=234151D0FCE11");
+        let access: PAccessNetworkInfo = assert_prints(
+            "3GPP-UTRAN-TDD; utran-cell-id-3gpp=234151D0FCE11",
+            "3GPP-UTRAN-TDD; utran-cell-id-3gpp=234151D0FCE11",
+        );
         assert_eq!(access.access_type(), "3GPP-UTRAN-TDD");
         assert_prints::<PVisitedNetworkId>("\"Visited network number 1\"", "\"Visited network number 1\"");
         let text = "icid-value=\"1234bc9876e\"; icid-generated-at=192.0.6.8; orig-ioi=home1.net";

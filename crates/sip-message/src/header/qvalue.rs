@@ -30,10 +30,7 @@ impl QValue {
             Some((whole, fraction)) => (whole, fraction),
             None => (text, ""),
         };
-        if !matches!(whole, "0" | "1")
-            || fraction.len() > 3
-            || !fraction.bytes().all(|o| o.is_ascii_digit())
-        {
+        if !matches!(whole, "0" | "1") || fraction.len() > 3 || !fraction.bytes().all(|o| o.is_ascii_digit()) {
             return None;
         }
         let mut thousandths = if whole == "1" { 1000 } else { 0 };
@@ -44,9 +41,7 @@ impl QValue {
     }
 
     pub(crate) fn read(value: Option<&str>, at: usize) -> Result<QValue, Malformed> {
-        value
-            .and_then(QValue::parse)
-            .ok_or(Malformed::new("a q from 0 to 1", at))
+        value.and_then(QValue::parse).ok_or(Malformed::new("a q from 0 to 1", at))
     }
 }
 
@@ -76,9 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_no_qvalue_is_refused() {
-        for text in [
-            "", ".5", "2", "1.001", "0.1234", "0,5", "-0", "0.x", "00.5", "1e0",
-        ] {
+        for text in ["", ".5", "2", "1.001", "0.1234", "0,5", "-0", "0.x", "00.5", "1e0"] {
             assert_eq!(QValue::parse(text), None, "{text}");
         }
     }

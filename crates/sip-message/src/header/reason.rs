@@ -55,8 +55,14 @@ mod tests {
 
     #[test]
     fn reasons_read_and_print() {
-        let reason: Reason = assert_prints("SIP ;cause=200 ;text=\"Call completed elsewhere\"", "SIP;cause=200 ;text=\"Call completed elsewhere\"");
-        assert_eq!((reason.protocol(), reason.cause(), reason.text().as_deref()), ("SIP", Some(200), Some("Call completed elsewhere")));
+        let reason: Reason = assert_prints(
+            "SIP ;cause=200 ;text=\"Call completed elsewhere\"",
+            "SIP;cause=200 ;text=\"Call completed elsewhere\"",
+        );
+        assert_eq!(
+            (reason.protocol(), reason.cause(), reason.text().as_deref()),
+            ("SIP", Some(200), Some("Call completed elsewhere"))
+        );
         assert_eq!(Reason::q850(16, "Terminated").unwrap().to_string(), "Q.850;cause=16;text=\"Terminated\"");
         assert_eq!(assert_prints::<Reason>("Q.850", "Q.850").cause(), None);
     }

@@ -80,7 +80,10 @@ mod tests {
     fn resource_priorities_read_and_print() {
         let value: ResourcePriority = assert_prints("dsn.flash-override ", "dsn.flash-override");
         assert_eq!((value.namespace(), value.priority()), ("dsn", "flash-override"));
-        assert_eq!(assert_prints::<AcceptResourcePriority>("wps.3", "wps.3"), AcceptResourcePriority::new("wps", "3").unwrap());
+        assert_eq!(
+            assert_prints::<AcceptResourcePriority>("wps.3", "wps.3"),
+            AcceptResourcePriority::new("wps", "3").unwrap()
+        );
     }
 
     #[test]

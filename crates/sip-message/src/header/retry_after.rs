@@ -124,7 +124,8 @@ mod tests {
     fn retry_after_reads_and_prints() {
         let value: RetryAfter = assert_prints("18000;duration=3600", "18000;duration=3600");
         assert_eq!((value.seconds(), value.duration()), (18000, Some(3600)));
-        let value: RetryAfter = assert_prints("120  (I'm in a (long \\) ) meeting)", "120 (I'm in a (long \\) ) meeting)");
+        let value: RetryAfter =
+            assert_prints("120  (I'm in a (long \\) ) meeting)", "120 (I'm in a (long \\) ) meeting)");
         assert_eq!(value.raw_comment(), Some("(I'm in a (long \\) ) meeting)"));
         let built = RetryAfter::new(5).with_comment("a) \\b").unwrap().with_duration(6);
         assert_eq!(built.to_string(), "5 (a\\) \\\\b);duration=6");
@@ -134,7 +135,16 @@ mod tests {
     /// RFC 4475 §3.1.2.5.
     #[test]
     fn what_is_no_retry_after_is_refused() {
-        assert_refuses::<RetryAfter>(&["949302838503028349304023988", "", "5 (open", "5 (a(b)", "5 (a\\", "5)", "5 x", "5;duration=x"]);
+        assert_refuses::<RetryAfter>(&[
+            "949302838503028349304023988",
+            "",
+            "5 (open",
+            "5 (a(b)",
+            "5 (a\\",
+            "5)",
+            "5 x",
+            "5;duration=x",
+        ]);
         assert!(RetryAfter::new(1).with_comment("\n").is_err());
     }
 }

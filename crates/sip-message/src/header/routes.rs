@@ -102,10 +102,7 @@ mod tests {
     fn routes_read_and_print() {
         let text = "<sip:services.example.com;lr;unknownwith=value;unknown-no-value>";
         assert!(assert_prints::<Route>(text, text).is_loose());
-        let route: RecordRoute = assert_prints(
-            "\"P1\" <sip:p1.example.com> ;x=y",
-            "\"P1\" <sip:p1.example.com>;x=y",
-        );
+        let route: RecordRoute = assert_prints("\"P1\" <sip:p1.example.com> ;x=y", "\"P1\" <sip:p1.example.com>;x=y");
         assert!(!route.is_loose());
         assert_eq!(route.params().value("x"), Some("y"));
         assert_prints::<Path>("<sip:p.example.com;lr;ob>", "<sip:p.example.com;lr;ob>");

@@ -68,7 +68,8 @@ mod tests {
     fn subscription_states_read_and_print() {
         let state: SubscriptionState = assert_prints("Active;expires=600", "Active;expires=600");
         assert_eq!((state.status(), state.expires()), (SubscriptionStatus::Active, Some(600)));
-        let state: SubscriptionState = assert_prints("terminated ;reason=probation;retry-after=5", "terminated;reason=probation;retry-after=5");
+        let state: SubscriptionState =
+            assert_prints("terminated ;reason=probation;retry-after=5", "terminated;reason=probation;retry-after=5");
         assert_eq!(state.status(), SubscriptionStatus::Terminated);
         assert_eq!((state.reason(), state.retry_after()), (Some("probation"), Some(5)));
         let built = SubscriptionState::new("pending").unwrap().with_param("expires", "60").unwrap();

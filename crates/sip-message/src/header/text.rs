@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn texts_read_and_print() {
         assert_eq!(assert_prints::<Subject>("", "").as_str(), "");
-        assert_eq!(assert_prints::<Subject>("  Tech Support: \"Ж\" ", "Tech Support: \"Ж\"").as_str(), "Tech Support: \"Ж\"");
+        assert_eq!(
+            assert_prints::<Subject>("  Tech Support: \"Ж\" ", "Tech Support: \"Ж\"").as_str(),
+            "Tech Support: \"Ж\""
+        );
         assert_prints::<Organization>("Boxes by Bob", "Boxes by Bob");
         assert_prints::<UserAgent>("Softphone Beta1.5", "Softphone Beta1.5");
         assert_prints::<Server>("HomeServer v2 (x)", "HomeServer v2 (x)");

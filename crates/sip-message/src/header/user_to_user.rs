@@ -36,7 +36,10 @@ mod tests {
 
     #[test]
     fn user_to_user_data_reads_and_prints() {
-        let data: UserToUser = assert_prints("56a390f3d2b7310023a2 ;encoding=hex;purpose=foo;content=bar", "56a390f3d2b7310023a2;encoding=hex;purpose=foo;content=bar");
+        let data: UserToUser = assert_prints(
+            "56a390f3d2b7310023a2 ;encoding=hex;purpose=foo;content=bar",
+            "56a390f3d2b7310023a2;encoding=hex;purpose=foo;content=bar",
+        );
         assert_eq!((data.data().as_ref(), data.purpose()), ("56a390f3d2b7310023a2", Some("foo")));
         assert_eq!(assert_prints::<UserToUser>("\"a, \\\"b\"", "\"a, \\\"b\"").data(), "a, \"b");
     }

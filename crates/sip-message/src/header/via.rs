@@ -26,20 +26,9 @@ impl<'a> Via<'a> {
     pub const MAGIC_COOKIE: &'static str = "z9hG4bK";
 
     /// `SIP/2.0/transport host:port`.
-    pub fn new(
-        transport: Transport,
-        host: Host<'a>,
-        port: Option<u16>,
-    ) -> Result<Via<'a>, Malformed> {
+    pub fn new(transport: Transport, host: Host<'a>, port: Option<u16>) -> Result<Via<'a>, Malformed> {
         let host = host.checked().map_err(|e| e.behind(0))?;
-        Ok(Via {
-            protocol: "SIP",
-            version: "2.0",
-            transport: transport.via_token(),
-            host,
-            port,
-            params: Params::new(),
-        })
+        Ok(Via { protocol: "SIP", version: "2.0", transport: transport.via_token(), host, port, params: Params::new() })
     }
 
     #[inline]
@@ -61,14 +50,7 @@ impl<'a> Via<'a> {
             false => None,
         };
         let params = Params::read(cursor, check_param)?;
-        Ok(Via {
-            protocol,
-            version,
-            transport,
-            host,
-            port,
-            params,
-        })
+        Ok(Via { protocol, version, transport, host, port, params })
     }
 
     /// The protocol's name and version: `("SIP", "2.0")` where a message is one of ours.
@@ -98,8 +80,7 @@ impl<'a> Via<'a> {
 
     /// The port of `sent-by`, or the transport's default.
     pub fn port_or_default(&self) -> u16 {
-        self.port
-            .unwrap_or_else(|| self.transport().map_or(5060, Transport::default_port))
+        self.port.unwrap_or_else(|| self.transport().map_or(5060, Transport::default_port))
     }
 
     /// The transaction's identifier.
@@ -110,13 +91,8 @@ impl<'a> Via<'a> {
     /// Whether the branch has the magic cookie and something behind it, so that it identifies the transaction alone
     /// (RFC 3261 §17.2.3). An empty one (RFC 4475 §3.2.1) does not.
     pub fn has_unique_branch(&self) -> bool {
-        let prefix = |branch: &str| {
-            branch
-                .get(..7)
-                .is_some_and(|start| start.eq_ignore_ascii_case(Via::MAGIC_COOKIE))
-        };
-        self.branch()
-            .is_some_and(|branch| branch.len() > 7 && prefix(branch))
+        let prefix = |branch: &str| branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(Via::MAGIC_COOKIE));
+        self.branch().is_some_and(|branch| branch.len() > 7 && prefix(branch))
     }
 
     /// The address that the request really came from.
@@ -170,8 +146,7 @@ impl<'a> Via<'a> {
 
     /// The same with `rport`: a port answers, `None` asks.
     pub fn with_rport(mut self, port: Option<u16>) -> Via<'a> {
-        self.params
-            .put("rport", port.map(|port| port.to_string()).as_deref());
+        self.params.put("rport", port.map(|port| port.to_string()).as_deref());
         self
     }
 
@@ -199,11 +174,7 @@ typed_header!(Via, true);
 
 impl fmt::Display for Via<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{} {}",
-            self.protocol, self.version, self.transport, self.host
-        )?;
+        write!(f, "{}/{}/{} {}", self.protocol, self.version, self.transport, self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -212,11 +183,7 @@ impl fmt::Display for Via<'_> {
 }
 
 fn slash(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
-    if cursor.separator(b'/') {
-        Ok(())
-    } else {
-        cursor.expected("\"/\"")
-    }
+    if cursor.separator(b'/') { Ok(()) } else { cursor.expected("\"/\"") }
 }
 
 fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
@@ -229,52 +196,34 @@ fn check_param(param: Param<'_>, at: usize) -> Result<(), Malformed> {
     let (name, value) = (param.name, param.value);
     // Only a few names have a grammar of their own; their lengths rule most others out.
     let (fits, expected) = match name.len() {
-        6 if name.eq_ignore_ascii_case("branch") => {
-            (value.is_some_and(grammar::is_token), "a token as branch")
+        6 if name.eq_ignore_ascii_case("branch") => (value.is_some_and(grammar::is_token), "a token as branch"),
+        8 if name.eq_ignore_ascii_case("received") => {
+            (value.is_some_and(|value| address(value).is_some()), "an address as received")
         }
-        8 if name.eq_ignore_ascii_case("received") => (
-            value.is_some_and(|value| address(value).is_some()),
-            "an address as received",
-        ),
-        5 if name.eq_ignore_ascii_case("rport") => (
-            value.is_none_or(|value| uri::read_port(value).is_some()),
-            "a port as rport",
-        ),
-        5 if name.eq_ignore_ascii_case("maddr") => (
-            value.is_some_and(|value| host(value).is_some()),
-            "a host as maddr",
-        ),
-        3 if name.eq_ignore_ascii_case("ttl") => (
-            value.is_some_and(|value| value.len() <= 3 && value.parse::<u8>().is_ok()),
-            "a ttl up to 255",
-        ),
+        5 if name.eq_ignore_ascii_case("rport") => {
+            (value.is_none_or(|value| uri::read_port(value).is_some()), "a port as rport")
+        }
+        5 if name.eq_ignore_ascii_case("maddr") => {
+            (value.is_some_and(|value| host(value).is_some()), "a host as maddr")
+        }
+        3 if name.eq_ignore_ascii_case("ttl") => {
+            (value.is_some_and(|value| value.len() <= 3 && value.parse::<u8>().is_ok()), "a ttl up to 255")
+        }
         _ => (true, ""),
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(Malformed::new(expected, at))
-    }
+    if fits { Ok(()) } else { Err(Malformed::new(expected, at)) }
 }
 
 /// An address; of IPv6 with or without brackets (RFC 5118 §4.5).
 fn address(text: &str) -> Option<IpAddr> {
-    match text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => uri::ipv6(inner).map(IpAddr::V6),
-        None => text
-            .parse()
-            .ok()
-            .or_else(|| uri::ipv6(text).map(IpAddr::V6)),
+        None => text.parse().ok().or_else(|| uri::ipv6(text).map(IpAddr::V6)),
     }
 }
 
 fn host(text: &str) -> Option<Host<'_>> {
-    Host::parse(text)
-        .ok()
-        .or_else(|| uri::ipv6(text).map(Host::V6))
+    Host::parse(text).ok().or_else(|| uri::ipv6(text).map(Host::V6))
 }
 
 #[cfg(test)]
@@ -290,10 +239,7 @@ mod tests {
             "SIP/2.0/UDP 192.168.255.111:5062; branch= z9hG4bK30239;rport",
         );
         assert_eq!(via.transport(), Some(Transport::Udp));
-        assert_eq!(
-            (via.branch(), via.rport(), via.port()),
-            (Some("z9hG4bK30239"), Some(None), Some(5062))
-        );
+        assert_eq!((via.branch(), via.rport(), via.port()), (Some("z9hG4bK30239"), Some(None), Some(5062)));
         let text = "SIP/2.0/UDP erlang.bell-telephone.com:5060;branch=z9hG4bK87asdks7;received=192.0.2.207;rport=9988;ttl=16;maddr=224.2.0.1;alias;keep=30";
         let via: Via = assert_prints(text, text);
         assert_eq!(via.received(), Some("192.0.2.207".parse().unwrap()));
@@ -304,35 +250,18 @@ mod tests {
         );
         assert!(via.has_unique_branch());
         for received in ["[2001:db8::9:255]", "2001:db8::9:255"] {
-            let text =
-                format!("SIP/2.0/UDP [2001:db8::9:1];received={received};branch=z9hG4bKas3-111");
-            assert_eq!(
-                Via::parse(&text).unwrap().received(),
-                Some("2001:db8::9:255".parse().unwrap())
-            );
+            let text = format!("SIP/2.0/UDP [2001:db8::9:1];received={received};branch=z9hG4bKas3-111");
+            assert_eq!(Via::parse(&text).unwrap().received(), Some("2001:db8::9:255".parse().unwrap()));
         }
     }
 
     #[test]
     fn a_via_is_built() {
         let via = Via::new(Transport::Tls, Host::Name("pc33.atlanta.com"), None).unwrap();
-        let via = via
-            .with_branch("z9hG4bK77")
-            .unwrap()
-            .with_rport(None)
-            .with_flag("alias")
-            .unwrap();
-        assert_eq!(
-            via.to_string(),
-            "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK77;rport;alias"
-        );
-        let via = via
-            .with_received("::1".parse().unwrap())
-            .with_rport(Some(5061));
-        assert_eq!(
-            via.to_string(),
-            "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK77;rport=5061;alias;received=::1"
-        );
+        let via = via.with_branch("z9hG4bK77").unwrap().with_rport(None).with_flag("alias").unwrap();
+        assert_eq!(via.to_string(), "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK77;rport;alias");
+        let via = via.with_received("::1".parse().unwrap()).with_rport(Some(5061));
+        assert_eq!(via.to_string(), "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK77;rport=5061;alias;received=::1");
         assert_eq!(via.port_or_default(), 5061);
         assert!(via.clone().with_branch("a b").is_err());
         assert!(via.with_param("ttl", "256").is_err());
@@ -341,23 +270,10 @@ mod tests {
 
     #[test]
     fn an_empty_branch_is_read_but_not_unique() {
-        assert!(
-            !Via::parse("SIP/2.0/UDP h;branch=z9hG4bK")
-                .unwrap()
-                .has_unique_branch()
-        );
-        assert!(
-            !Via::parse("SIP/2.0/UDP h;branch=1")
-                .unwrap()
-                .has_unique_branch()
-        );
+        assert!(!Via::parse("SIP/2.0/UDP h;branch=z9hG4bK").unwrap().has_unique_branch());
+        assert!(!Via::parse("SIP/2.0/UDP h;branch=1").unwrap().has_unique_branch());
         assert!(!Via::parse("SIP/2.0/UDP h").unwrap().has_unique_branch());
-        assert_eq!(
-            Via::parse("SIP/2.0/UNKNOWN t4.example.com")
-                .unwrap()
-                .transport(),
-            None
-        );
+        assert_eq!(Via::parse("SIP/2.0/UNKNOWN t4.example.com").unwrap().transport(), None);
     }
 
     /// RFC 4475 §3.1.2.1 has empty parameters and elements.

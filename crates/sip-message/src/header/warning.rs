@@ -86,7 +86,15 @@ mod tests {
     /// RFC 4475 §3.1.2.5.
     #[test]
     fn what_is_no_warning_is_refused() {
-        assert_refuses::<Warning>(&["1812 overture \"In Progress\"", "", "30 a \"b\"", "307 a", "307 a b", "307 \"b\"", "307 a \"b\" c"]);
+        assert_refuses::<Warning>(&[
+            "1812 overture \"In Progress\"",
+            "",
+            "30 a \"b\"",
+            "307 a",
+            "307 a b",
+            "307 \"b\"",
+            "307 a \"b\" c",
+        ]);
         assert!(Warning::new(307, "a b", "c").is_err());
         assert!(Warning::new(307, "a", "c\r\nd").is_err());
     }

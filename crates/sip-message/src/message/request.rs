@@ -22,15 +22,8 @@ impl Request {
     /// A request without headers.
     pub fn new(method: Method, uri: &UriBuf) -> Request {
         let mut headers = Headers::new();
-        let uri = headers
-            .add_span(uri)
-            .expect("a UriBuf was checked against the grammar, which has no line break");
-        Request {
-            method,
-            uri,
-            headers,
-            body: Bytes::new(),
-        }
+        let uri = headers.add_span(uri).expect("a UriBuf was checked against the grammar, which has no line break");
+        Request { method, uri, headers, body: Bytes::new() }
     }
 
     /// The method.
@@ -50,10 +43,8 @@ impl Request {
 
     /// Changes the Request-URI.
     pub fn set_uri(&mut self, uri: &UriBuf) {
-        self.uri = self
-            .headers
-            .add_span(uri)
-            .expect("a UriBuf was checked against the grammar, which has no line break");
+        self.uri =
+            self.headers.add_span(uri).expect("a UriBuf was checked against the grammar, which has no line break");
     }
 
     /// The header fields.
@@ -72,11 +63,7 @@ impl Request {
     }
 
     /// Changes the body and its Content-Type. The Content-Length follows.
-    pub fn set_body(
-        &mut self,
-        content_type: impl fmt::Display,
-        body: impl Into<Bytes>,
-    ) -> Result<(), ValueError> {
+    pub fn set_body(&mut self, content_type: impl fmt::Display, body: impl Into<Bytes>) -> Result<(), ValueError> {
         self.headers.set(HeaderName::ContentType, content_type)?;
         self.body = body.into();
         self.headers.remove(HeaderName::ContentLength);
@@ -111,18 +98,8 @@ impl Request {
         super::write_head_end_and_body(&self.headers, &self.body, out);
     }
 
-    pub(crate) fn from_parts(
-        method: Method,
-        uri: TextSpan,
-        headers: Headers,
-        body: Bytes,
-    ) -> Request {
-        Request {
-            method,
-            uri,
-            headers,
-            body,
-        }
+    pub(crate) fn from_parts(method: Method, uri: TextSpan, headers: Headers, body: Bytes) -> Request {
+        Request { method, uri, headers, body }
     }
 }
 

@@ -25,9 +25,7 @@ impl Response {
     pub fn to(request: &Request, status: StatusCode) -> Response {
         let mut response = Response::to_headers(request.headers(), status);
         if status == StatusCode::TRYING {
-            response
-                .headers
-                .copy_from(request.headers(), HeaderName::Timestamp);
+            response.headers.copy_from(request.headers(), HeaderName::Timestamp);
         }
         response
     }
@@ -35,21 +33,10 @@ impl Response {
     /// As [`Response::to`], from the headers of a request alone.
     pub(crate) fn to_headers(request: &Headers, status: StatusCode) -> Response {
         let mut headers = Headers::sharing(request);
-        for name in [
-            HeaderName::Via,
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::Cseq,
-        ] {
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::Cseq] {
             headers.copy_from(request, name);
         }
-        Response {
-            status,
-            reason: None,
-            headers,
-            body: Bytes::new(),
-        }
+        Response { status, reason: None, headers, body: Bytes::new() }
     }
 
     /// The status code.
@@ -93,11 +80,7 @@ impl Response {
     }
 
     /// Changes the body and its Content-Type. The Content-Length follows.
-    pub fn set_body(
-        &mut self,
-        content_type: impl fmt::Display,
-        body: impl Into<Bytes>,
-    ) -> Result<(), ValueError> {
+    pub fn set_body(&mut self, content_type: impl fmt::Display, body: impl Into<Bytes>) -> Result<(), ValueError> {
         self.headers.set(HeaderName::ContentType, content_type)?;
         self.body = body.into();
         self.headers.remove(HeaderName::ContentLength);
@@ -121,18 +104,8 @@ impl Response {
         super::write_head_end_and_body(&self.headers, &self.body, out);
     }
 
-    pub(crate) fn from_parts(
-        status: StatusCode,
-        reason: TextSpan,
-        headers: Headers,
-        body: Bytes,
-    ) -> Response {
-        Response {
-            status,
-            reason: Some(reason),
-            headers,
-            body,
-        }
+    pub(crate) fn from_parts(status: StatusCode, reason: TextSpan, headers: Headers, body: Bytes) -> Response {
+        Response { status, reason: Some(reason), headers, body }
     }
 }
 

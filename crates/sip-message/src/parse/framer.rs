@@ -49,13 +49,7 @@ pub struct StreamParser {
 impl StreamParser {
     /// A parser at the beginning of a stream.
     pub fn new(limits: Limits) -> StreamParser {
-        StreamParser {
-            limits,
-            scanned: 0,
-            head: None,
-            after_line_end: false,
-            broken: false,
-        }
+        StreamParser { limits, scanned: 0, head: None, after_line_end: false, broken: false }
     }
 
     /// What the stream is in the middle of when [`StreamParser::next`] has returned `None`.
@@ -82,11 +76,7 @@ impl StreamParser {
                 buffer.advance(2);
                 let ping = self.after_line_end;
                 self.after_line_end = !ping;
-                return Some(if ping {
-                    StreamItem::Ping
-                } else {
-                    StreamItem::Pong
-                });
+                return Some(if ping { StreamItem::Ping } else { StreamItem::Pong });
             }
             if let Err(broken) = self.read_head(buffer)? {
                 self.broken = true;
@@ -111,9 +101,7 @@ impl StreamParser {
         let end = head::end_of_head(buffer, self.scanned);
         if end.unwrap_or(buffer.len()) > self.limits.head {
             let cut_off = buffer.split().freeze();
-            return Some(Err(
-                Head::of_cut_off(cut_off, &self.limits).with_fault(Fault::HeadTooLong)
-            ));
+            return Some(Err(Head::of_cut_off(cut_off, &self.limits).with_fault(Fault::HeadTooLong)));
         }
         let Some(end) = end else {
             self.scanned = buffer.len().saturating_sub(3);
@@ -128,9 +116,7 @@ impl StreamParser {
     fn frame(&mut self, head: Head) -> Result<(), Refusal> {
         match head.content_length() {
             Ok(Some(length)) if length > self.limits.body => Err(head.refuse(Fault::BodyTooLong)),
-            Ok(Some(length)) if length > self.limits.message => {
-                Err(head.refuse(Fault::MessageTooLong))
-            }
+            Ok(Some(length)) if length > self.limits.message => Err(head.refuse(Fault::MessageTooLong)),
             Ok(Some(length)) => {
                 self.head = Some((head, length));
                 Ok(())

@@ -30,14 +30,8 @@ pub(super) struct Head {
 }
 
 enum StartLine {
-    Request {
-        method: Method,
-        uri: TextSpan,
-    },
-    Response {
-        status: StatusCode,
-        reason: TextSpan,
-    },
+    Request { method: Method, uri: TextSpan },
+    Response { status: StatusCode, reason: TextSpan },
 }
 
 impl Head {
@@ -108,26 +102,11 @@ impl Head {
         let headers = &self.headers;
         let missing = |name| move || Fault::Missing(name);
         // The Vias below the top one are for those who wrote them.
-        headers
-            .get::<Via>()
-            .ok_or_else(missing(HeaderName::Via))?
-            .map_err(Fault::Header)?;
-        headers
-            .get::<From>()
-            .ok_or_else(missing(HeaderName::From))?
-            .map_err(Fault::Header)?;
-        headers
-            .get::<To>()
-            .ok_or_else(missing(HeaderName::To))?
-            .map_err(Fault::Header)?;
-        headers
-            .get::<CallId>()
-            .ok_or_else(missing(HeaderName::CallId))?
-            .map_err(Fault::Header)?;
-        let cseq = headers
-            .get::<Cseq>()
-            .ok_or_else(missing(HeaderName::Cseq))?
-            .map_err(Fault::Header)?;
+        headers.get::<Via>().ok_or_else(missing(HeaderName::Via))?.map_err(Fault::Header)?;
+        headers.get::<From>().ok_or_else(missing(HeaderName::From))?.map_err(Fault::Header)?;
+        headers.get::<To>().ok_or_else(missing(HeaderName::To))?.map_err(Fault::Header)?;
+        headers.get::<CallId>().ok_or_else(missing(HeaderName::CallId))?.map_err(Fault::Header)?;
+        let cseq = headers.get::<Cseq>().ok_or_else(missing(HeaderName::Cseq))?.map_err(Fault::Header)?;
         match &self.start {
             StartLine::Request { method, .. } => {
                 if cseq.method.as_str() != method.as_str() {
@@ -143,10 +122,7 @@ impl Head {
     }
 
     fn of_lines(head: ByteString, limits: &Limits) -> Result<Head, Refusal> {
-        let mut lines = Lines {
-            octets: head.as_bytes(),
-            at: 0,
-        };
+        let mut lines = Lines { octets: head.as_bytes(), at: 0 };
         let Some(first) = lines.next() else {
             return Err(Refusal::unanswerable(Fault::StartLine));
         };
@@ -161,25 +137,10 @@ impl Head {
         let Some(start) = start else {
             return Err(Refusal::unanswerable(fault.unwrap_or(Fault::StartLine)));
         };
-        let mut reader = Reader {
-            headers: Headers::over(head.clone()),
-            content_length: None,
-            fault,
-            seen: 0,
-        };
+        let mut reader = Reader { headers: Headers::over(head.clone()), content_length: None, fault, seen: 0 };
         reader.read(&head, lines, limits);
-        let Reader {
-            headers,
-            content_length,
-            fault,
-            ..
-        } = reader;
-        Ok(Head {
-            start,
-            headers,
-            content_length,
-            fault,
-        })
+        let Reader { headers, content_length, fault, .. } = reader;
+        Ok(Head { start, headers, content_length, fault })
     }
 }
 
@@ -255,9 +216,7 @@ impl Reader {
         let text = |from: usize, to: usize| &head[start + from..start + to];
         let name_text = text(0, name_len);
         let name = HeaderName::lookup(name_text);
-        if memchr(0, &octets[value..value_end]).is_some()
-            && !grammar::nul_is_quoted(&octets[value..value_end])
-        {
+        if memchr(0, &octets[value..value_end]).is_some() && !grammar::nul_is_quoted(&octets[value..value_end]) {
             return Err(Fault::StrayControl);
         }
         if name == HeaderName::ContentLength {
@@ -281,11 +240,7 @@ impl Reader {
                 end: (start + value_end) as u32,
                 name_len: name_len as u16,
                 name,
-                source: if spaced || value_end != octets.len() {
-                    Source::ReceivedValue
-                } else {
-                    Source::Received
-                },
+                source: if spaced || value_end != octets.len() { Source::ReceivedValue } else { Source::Received },
             });
         }
         Ok(())
@@ -293,11 +248,7 @@ impl Reader {
 
     fn take_content_length(&mut self, value: &str) -> Result<(), Fault> {
         let valid = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-        let length = value
-            .parse::<usize>()
-            .ok()
-            .filter(|_| valid)
-            .ok_or(Fault::ContentLength)?;
+        let length = value.parse::<usize>().ok().filter(|_| valid).ok_or(Fault::ContentLength)?;
         match self.content_length {
             Some(other) if other != length => {
                 // A request smuggler's trick; which of them frames the message can't be known.
@@ -368,15 +319,8 @@ fn status_line(text: &str) -> Option<StartLine> {
         Some(b' ') => "SIP/2.0 100 ".len(),
         Some(_) => return None,
     };
-    let span = TextSpan {
-        added: false,
-        start: reason as u32,
-        end: text.len() as u32,
-    };
-    Some(StartLine::Response {
-        status,
-        reason: span,
-    })
+    let span = TextSpan { added: false, start: reason as u32, end: text.len() as u32 };
+    Some(StartLine::Response { status, reason: span })
 }
 
 fn request_line(text: &str, limits: &Limits) -> (Option<StartLine>, Option<Fault>) {
@@ -392,19 +336,11 @@ fn request_line(text: &str, limits: &Limits) -> (Option<StartLine>, Option<Fault
         _ => (rest.trim_end_matches(' '), ""),
     };
     let start = text.len() - rest.len();
-    let span = TextSpan {
-        added: false,
-        start: start as u32,
-        end: (start + uri.len()) as u32,
-    };
+    let span = TextSpan { added: false, start: start as u32, end: (start + uri.len()) as u32 };
     let fault = if version.is_empty() {
         Some(Fault::StartLine)
     } else if !is_version(version.as_bytes()) {
-        Some(if looks_like_version(version) {
-            Fault::Version
-        } else {
-            Fault::StartLine
-        })
+        Some(if looks_like_version(version) { Fault::Version } else { Fault::StartLine })
     } else if uri.len() > limits.uri {
         Some(Fault::RequestUriTooLong)
     } else if Uri::parse(uri).is_err() {
@@ -422,18 +358,13 @@ fn is_version(octets: &[u8]) -> bool {
 /// `SIP/` digits `.` digits.
 fn looks_like_version(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    text.get(..4)
-        .is_some_and(|name| name.eq_ignore_ascii_case("SIP/"))
-        && text[4..]
-            .split_once('.')
-            .is_some_and(|(major, minor)| digits(major) && digits(minor))
+    text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"))
+        && text[4..].split_once('.').is_some_and(|(major, minor)| digits(major) && digits(minor))
 }
 
 /// Joins the lines of a folded value: each line end with the white space about it becomes one space.
 fn unfold(value: &str) -> String {
-    let mut lines = value
-        .split("\r\n")
-        .map(|line| line.trim_matches([' ', '\t']));
+    let mut lines = value.split("\r\n").map(|line| line.trim_matches([' ', '\t']));
     let mut joined = lines.next().unwrap_or("").to_owned();
     for line in lines.filter(|line| !line.is_empty()) {
         if !joined.is_empty() {

@@ -21,13 +21,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            message: 65_535 + 1_048_576,
-            head: 65_536,
-            line: 8_192,
-            uri: 4_096,
-            headers: 256,
-            body: 1_048_576,
-        }
+        Limits { message: 65_535 + 1_048_576, head: 65_536, line: 8_192, uri: 4_096, headers: 256, body: 1_048_576 }
     }
 }

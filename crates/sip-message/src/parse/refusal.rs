@@ -116,18 +116,13 @@ impl Refusal {
         let headers = self.answerable.as_deref()?;
         let mut response = Response::to_headers(headers, self.fault.status());
         if self.fault.status() == StatusCode::BAD_REQUEST {
-            response
-                .set_reason(&self.fault.to_string())
-                .expect("no fault's text has a line break");
+            response.set_reason(&self.fault.to_string()).expect("no fault's text has a line break");
         }
         Some(response)
     }
 
     pub(crate) fn unanswerable(fault: Fault) -> Refusal {
-        Refusal {
-            fault,
-            answerable: None,
-        }
+        Refusal { fault, answerable: None }
     }
 
     pub(crate) fn with_fault(self, fault: Fault) -> Refusal {
@@ -136,22 +131,11 @@ impl Refusal {
 
     /// A refusal of a message of which `headers` were read; `method` is `None` for a response.
     pub(crate) fn of(fault: Fault, method: Option<&Method>, headers: Headers) -> Refusal {
-        let readable = [
-            HeaderName::Via,
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::Cseq,
-        ];
+        let readable = [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::Cseq];
         let answerable = method.is_some_and(|method| *method != Method::Ack)
             && readable.iter().all(|name| headers.contains(*name))
-            && headers
-                .get::<crate::header::Via>()
-                .is_some_and(|via| via.is_ok());
-        Refusal {
-            fault,
-            answerable: answerable.then(|| Box::new(headers)),
-        }
+            && headers.get::<crate::header::Via>().is_some_and(|via| via.is_ok());
+        Refusal { fault, answerable: answerable.then(|| Box::new(headers)) }
     }
 }
 

@@ -40,24 +40,10 @@ impl UriBuf {
         UriBuf::of_parts(true, user.into(), host, port.into())
     }
 
-    fn of_parts(
-        secure: bool,
-        user: Option<&str>,
-        host: Host<'_>,
-        port: Option<u16>,
-    ) -> Result<UriBuf, UriError> {
+    fn of_parts(secure: bool, user: Option<&str>, host: Host<'_>, port: Option<u16>) -> Result<UriBuf, UriError> {
         let user = user.map(escape_user).transpose()?;
         let host = host.checked()?;
-        Parts {
-            secure,
-            user: user.as_deref(),
-            password: None,
-            host,
-            port,
-            params: "",
-            headers: None,
-        }
-        .build()
+        Parts { secure, user: user.as_deref(), password: None, host, port, params: "", headers: None }.build()
     }
 
     /// The URI, to read it.
@@ -75,40 +61,23 @@ impl UriBuf {
         let user = user.into().map(escape_user).transpose()?;
         let parts = self.parts()?;
         let password = parts.password.filter(|_| user.is_some());
-        Parts {
-            user: user.as_deref(),
-            password,
-            ..parts
-        }
-        .build()
+        Parts { user: user.as_deref(), password, ..parts }.build()
     }
 
     /// The same at another host.
     pub fn with_host(self, host: Host<'_>) -> Result<UriBuf, UriError> {
         let host = host.checked()?;
-        Parts {
-            host,
-            ..self.parts()?
-        }
-        .build()
+        Parts { host, ..self.parts()? }.build()
     }
 
     /// The same at another port; `None` leaves the port to the transport.
     pub fn with_port(self, port: impl Into<Option<u16>>) -> Result<UriBuf, UriError> {
-        Parts {
-            port: port.into(),
-            ..self.parts()?
-        }
-        .build()
+        Parts { port: port.into(), ..self.parts()? }.build()
     }
 
     /// The same as `sips:` or `sip:`.
     pub fn with_secure(self, secure: bool) -> Result<UriBuf, UriError> {
-        Parts {
-            secure,
-            ..self.parts()?
-        }
-        .build()
+        Parts { secure, ..self.parts()? }.build()
     }
 
     /// The same with a parameter, in the place of one of that name if there is one. Name and value are escaped.
@@ -132,12 +101,7 @@ impl UriBuf {
             return self;
         }
         let mut text = String::new();
-        for param in self
-            .params()
-            .iter()
-            .flat_map(|params| params.iter())
-            .filter(|param| !param.is_called(name))
-        {
+        for param in self.params().iter().flat_map(|params| params.iter()).filter(|param| !param.is_called(name)) {
             let _ = write!(text, ";{param}");
         }
         // A local number is nothing without its context (RFC 3966 §5.1.5): then the URI stays as it is.
@@ -147,12 +111,7 @@ impl UriBuf {
     /// The same without any parameter; `tel` URIs keep them.
     pub fn without_params(self) -> UriBuf {
         match self.parts() {
-            Ok(parts) => Parts {
-                params: "",
-                ..parts
-            }
-            .build()
-            .unwrap_or(self),
+            Ok(parts) => Parts { params: "", ..parts }.build().unwrap_or(self),
             Err(_) => self,
         }
     }
@@ -160,12 +119,7 @@ impl UriBuf {
     /// The same without the headers behind `?`.
     pub fn without_headers(self) -> UriBuf {
         match self.parts() {
-            Ok(parts) => Parts {
-                headers: None,
-                ..parts
-            }
-            .build()
-            .unwrap_or(self),
+            Ok(parts) => Parts { headers: None, ..parts }.build().unwrap_or(self),
             Err(_) => self,
         }
     }
@@ -175,19 +129,12 @@ impl UriBuf {
         let parts = self.parts()?;
         check(name, UriPart::Headers)?;
         check(value, UriPart::Headers)?;
-        let mut headers = parts
-            .headers
-            .map(|headers| format!("{headers}&"))
-            .unwrap_or_default();
+        let mut headers = parts.headers.map(|headers| format!("{headers}&")).unwrap_or_default();
         headers.push_str(&percent::encode(name, URI_HEADER));
         headers.push('=');
         headers.push_str(&percent::encode(value, URI_HEADER));
         check_headers(headers.as_bytes(), 0)?;
-        Parts {
-            headers: Some(&headers),
-            ..parts
-        }
-        .build()
+        Parts { headers: Some(&headers), ..parts }.build()
     }
 
     fn put_param(self, name: &str, value: Option<&str>) -> Result<UriBuf, UriError> {
@@ -197,9 +144,7 @@ impl UriBuf {
         }
         let params = self.params().ok_or(UriError::new(UriPart::Component, 0))?;
         let escaped = percent::encode(name, URI_PARAM);
-        let mut text = String::with_capacity(
-            params.as_str().len() + name.len() + value.map_or(0, str::len) + 2,
-        );
+        let mut text = String::with_capacity(params.as_str().len() + name.len() + value.map_or(0, str::len) + 2);
         let mut pending = true;
         for param in params.iter() {
             if !param.is_called(name) {
@@ -224,21 +169,14 @@ impl UriBuf {
 
     fn replace_params(&self, params: &str) -> Result<UriBuf, UriError> {
         match self.as_uri() {
-            Uri::Sip(uri) => Parts {
-                params,
-                ..Parts::of(uri)
-            }
-            .build(),
+            Uri::Sip(uri) => Parts { params, ..Parts::of(uri) }.build(),
             Uri::Tel(uri) => UriBuf::parse(format!("tel:{}{params}", uri.raw_number())),
             Uri::Absolute(_) => Err(UriError::new(UriPart::Component, 0)),
         }
     }
 
     fn parts(&self) -> Result<Parts<'_>, UriError> {
-        self.as_uri()
-            .sip()
-            .map(Parts::of)
-            .ok_or(UriError::new(UriPart::Component, 0))
+        self.as_uri().sip().map(Parts::of).ok_or(UriError::new(UriPart::Component, 0))
     }
 }
 
@@ -316,17 +254,13 @@ fn check(text: &str, part: UriPart) -> Result<(), UriError> {
 
 impl From<Uri<'_>> for UriBuf {
     fn from(uri: Uri<'_>) -> UriBuf {
-        UriBuf {
-            text: uri.as_str().into(),
-        }
+        UriBuf { text: uri.as_str().into() }
     }
 }
 
 impl From<SipUri<'_>> for UriBuf {
     fn from(uri: SipUri<'_>) -> UriBuf {
-        UriBuf {
-            text: uri.as_str().into(),
-        }
+        UriBuf { text: uri.as_str().into() }
     }
 }
 
@@ -386,33 +320,15 @@ mod tests {
     fn a_uri_is_built_piece_by_piece() {
         let uri = UriBuf::sip("j@s0n", Host::Name("example.com"), 5070).unwrap();
         assert_eq!(uri, "sip:j%40s0n@example.com:5070");
-        let uri = uri
-            .with_param("transport", "tcp")
-            .unwrap()
-            .with_flag("lr")
-            .unwrap();
+        let uri = uri.with_param("transport", "tcp").unwrap().with_flag("lr").unwrap();
         assert_eq!(uri, "sip:j%40s0n@example.com:5070;transport=tcp;lr");
-        let uri = uri
-            .with_param("Transport", "a b")
-            .unwrap()
-            .with_port(None)
-            .unwrap();
+        let uri = uri.with_param("Transport", "a b").unwrap().with_port(None).unwrap();
         assert_eq!(uri, "sip:j%40s0n@example.com;Transport=a%20b;lr");
-        let uri = uri
-            .without_param("transport")
-            .with_header("Subject", "project x")
-            .unwrap();
+        let uri = uri.without_param("transport").with_header("Subject", "project x").unwrap();
         assert_eq!(uri, "sip:j%40s0n@example.com;lr?Subject=project%20x");
-        let uri = uri
-            .without_headers()
-            .with_user(None)
-            .unwrap()
-            .with_secure(true)
-            .unwrap();
+        let uri = uri.without_headers().with_user(None).unwrap().with_secure(true).unwrap();
         assert_eq!(uri, "sips:example.com;lr");
-        let uri = uri
-            .with_host(Host::V6("2001:db8::1".parse().unwrap()))
-            .unwrap();
+        let uri = uri.with_host(Host::V6("2001:db8::1".parse().unwrap())).unwrap();
         assert_eq!(uri, "sips:[2001:db8::1];lr");
     }
 
@@ -422,10 +338,7 @@ mod tests {
         let uri = uri.with_param("x", "y").unwrap();
         assert_eq!(uri, "tel:7042;phone-context=a.b;x=y");
         assert_eq!(uri.clone().without_param("phone-context"), uri);
-        assert_eq!(
-            uri.clone().with_user("x").unwrap_err().part,
-            UriPart::Component
-        );
+        assert_eq!(uri.clone().with_user("x").unwrap_err().part, UriPart::Component);
     }
 
     #[test]

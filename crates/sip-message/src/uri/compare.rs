@@ -11,8 +11,7 @@ pub(super) fn equivalent(one: &Uri<'_>, other: &Uri<'_>) -> bool {
         (Uri::Sip(one), Uri::Sip(other)) => sip(one, other),
         (Uri::Tel(one), Uri::Tel(other)) => tel(one, other),
         (Uri::Absolute(one), Uri::Absolute(other)) => {
-            one.scheme().eq_ignore_ascii_case(other.scheme())
-                && percent::equivalent(one.rest(), other.rest(), false)
+            one.scheme().eq_ignore_ascii_case(other.scheme()) && percent::equivalent(one.rest(), other.rest(), false)
         }
         _ => false,
     }
@@ -44,9 +43,7 @@ fn sip_params(one: UriParams<'_>, other: UriParams<'_>) -> bool {
     one.iter().all(|param| match table.get(param.name) {
         Some(value) => same_value(param.value, value),
         None => true,
-    }) && NEVER_IGNORED
-        .iter()
-        .all(|name| one.contains(name) == other.contains(name))
+    }) && NEVER_IGNORED.iter().all(|name| one.contains(name) == other.contains(name))
 }
 
 fn same_value(one: Option<&str>, other: Option<&str>) -> bool {
@@ -103,10 +100,7 @@ fn sorted_headers(uri: &SipUri<'_>) -> Vec<(String, String)> {
         out.make_ascii_lowercase();
         out
     };
-    let mut headers: Vec<_> = uri
-        .raw_header_pairs()
-        .map(|(name, value)| (normal(name), normal(value)))
-        .collect();
+    let mut headers: Vec<_> = uri.raw_header_pairs().map(|(name, value)| (normal(name), normal(value))).collect();
     headers.sort_unstable();
     headers
 }
@@ -121,17 +115,14 @@ fn tel(one: &TelUri<'_>, other: &TelUri<'_>) -> bool {
 /// "If one URI has a parameter name not found in the other, the two URIs are not equal."
 fn every_param_is_in(one: UriParams<'_>, other: UriParams<'_>) -> bool {
     let table = Table::of(other);
-    one.iter()
-        .all(|param| match (table.get(param.name), param.value) {
-            (Some(Some(other)), Some(one))
-                if param.is_called("phone-context") && one.starts_with('+') =>
-            {
-                same_number(one, other)
-            }
-            (Some(Some(other)), Some(one)) if param.is_called("ext") => same_number(one, other),
-            (Some(other), one) => same_value(one, other),
-            (None, _) => false,
-        })
+    one.iter().all(|param| match (table.get(param.name), param.value) {
+        (Some(Some(other)), Some(one)) if param.is_called("phone-context") && one.starts_with('+') => {
+            same_number(one, other)
+        }
+        (Some(Some(other)), Some(one)) if param.is_called("ext") => same_number(one, other),
+        (Some(other), one) => same_value(one, other),
+        (None, _) => false,
+    })
 }
 
 fn same_number(one: &str, other: &str) -> bool {
@@ -144,11 +135,7 @@ pub(super) fn address_of_record(uri: &Uri<'_>) -> String {
         Uri::Tel(uri) => {
             let mut out = format!("tel:{}", uri.number());
             if let Some(context) = uri.phone_context().filter(|_| !uri.is_global()) {
-                let context = if context.starts_with('+') {
-                    without_separators(context)
-                } else {
-                    context.into()
-                };
+                let context = if context.starts_with('+') { without_separators(context) } else { context.into() };
                 out.push_str(";phone-context=");
                 out.push_str(&context);
             }
@@ -196,9 +183,7 @@ fn canonical_user(user: &str, out: &mut String) {
         out.push_str(&rest[..percent]);
         let (escape, behind) = rest[percent..].split_at(3);
         match u8::from_str_radix(&escape[1..], 16) {
-            Ok(octet) if octet.is_ascii() && grammar::is(octet, USER) => {
-                out.push(char::from(octet))
-            }
+            Ok(octet) if octet.is_ascii() && grammar::is(octet, USER) => out.push(char::from(octet)),
             _ => out.push_str(escape),
         }
         rest = behind;
@@ -213,33 +198,17 @@ mod tests {
     fn equal(one: &str, other: &str) -> bool {
         let (one, other) = (Uri::parse(one).unwrap(), Uri::parse(other).unwrap());
         let result = one.equivalent(&other);
-        assert_eq!(
-            result,
-            other.equivalent(&one),
-            "{one} {other}: must be symmetric"
-        );
+        assert_eq!(result, other.equivalent(&one), "{one} {other}: must be symmetric");
         result
     }
 
     /// RFC 3261 §19.1.4, "The URIs within each of the following sets are equivalent".
     #[test]
     fn the_first_list_of_section_19_1_4_is_equivalent() {
-        assert!(equal(
-            "sip:%61lice@atlanta.com;transport=TCP",
-            "sip:alice@AtLanTa.CoM;Transport=tcp"
-        ));
-        assert!(equal(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com;newparam=5"
-        ));
-        assert!(equal(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com;security=on"
-        ));
-        assert!(equal(
-            "sip:carol@chicago.com;newparam=5",
-            "sip:carol@chicago.com;security=on"
-        ));
+        assert!(equal("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"));
+        assert!(equal("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"));
+        assert!(equal("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"));
+        assert!(equal("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"));
         assert!(equal(
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
             "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"
@@ -253,31 +222,13 @@ mod tests {
     /// RFC 3261 §19.1.4, "The URIs within each of the following sets are not equivalent".
     #[test]
     fn the_second_list_of_section_19_1_4_is_not_equivalent() {
-        assert!(!equal(
-            "SIP:ALICE@AtLanTa.CoM;Transport=udp",
-            "sip:alice@AtLanTa.CoM;Transport=UDP"
-        ));
+        assert!(!equal("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"));
         assert!(!equal("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
-        assert!(!equal(
-            "sip:bob@biloxi.com",
-            "sip:bob@biloxi.com;transport=udp"
-        ));
-        assert!(!equal(
-            "sip:bob@biloxi.com",
-            "sip:bob@biloxi.com:6000;transport=tcp"
-        ));
-        assert!(!equal(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com?Subject=next%20meeting"
-        ));
-        assert!(!equal(
-            "sip:bob@phone21.boxesbybob.com",
-            "sip:bob@192.0.2.4"
-        ));
-        assert!(!equal(
-            "sip:carol@chicago.com;security=on",
-            "sip:carol@chicago.com;security=off"
-        ));
+        assert!(!equal("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
+        assert!(!equal("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"));
+        assert!(!equal("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"));
+        assert!(!equal("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"));
+        assert!(!equal("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"));
     }
 
     #[test]
@@ -296,10 +247,7 @@ mod tests {
         assert!(!equal("sip:a%3Bb@c", "sip:a;b@c"));
         assert!(equal("sip:[2001:db8::1]", "sip:[2001:DB8:0::1]"));
         assert!(!equal("sip:+12015550123@a;user=phone", "tel:+12015550123"));
-        assert!(!equal(
-            "sip:null-%00-null@example.com",
-            "sip:null-%00%00-null@example.com"
-        ));
+        assert!(!equal("sip:null-%00-null@example.com", "sip:null-%00%00-null@example.com"));
     }
 
     #[test]
@@ -318,47 +266,26 @@ mod tests {
     #[test]
     fn tel_uris_are_compared_by_digits_and_all_parameters() {
         assert!(equal("tel:+1-201-555-0123", "TEL:+1(201)555.0123"));
-        assert!(!equal(
-            "tel:+12015550123",
-            "tel:12015550123;phone-context=+1"
-        ));
-        assert!(equal(
-            "tel:7042;phone-context=+1-201",
-            "tel:70-42;phone-context=+1201"
-        ));
-        assert!(equal(
-            "tel:7042;phone-context=Example.com",
-            "tel:7042;phone-context=example.COM"
-        ));
-        assert!(!equal(
-            "tel:7042;phone-context=example.com",
-            "tel:7042;phone-context=example.net"
-        ));
+        assert!(!equal("tel:+12015550123", "tel:12015550123;phone-context=+1"));
+        assert!(equal("tel:7042;phone-context=+1-201", "tel:70-42;phone-context=+1201"));
+        assert!(equal("tel:7042;phone-context=Example.com", "tel:7042;phone-context=example.COM"));
+        assert!(!equal("tel:7042;phone-context=example.com", "tel:7042;phone-context=example.net"));
         assert!(equal("tel:+1;ext=1-2;x=y", "tel:+1;X=Y;ext=12"));
         assert!(!equal("tel:+1;x=y", "tel:+1"));
-        assert!(equal(
-            "tel:aB*;phone-context=a.b",
-            "tel:Ab*;phone-context=a.b"
-        ));
+        assert!(equal("tel:aB*;phone-context=a.b", "tel:Ab*;phone-context=a.b"));
     }
 
     /// RFC 3261 §10.3, step 5.
     #[test]
     fn an_address_of_record_has_one_key() {
         let key = |text| Uri::parse(text).unwrap().address_of_record();
-        assert_eq!(
-            key("sip:%61lice@AtLanTa.CoM;transport=tcp?a=b"),
-            "sip:alice@atlanta.com"
-        );
+        assert_eq!(key("sip:%61lice@AtLanTa.CoM;transport=tcp?a=b"), "sip:alice@atlanta.com");
         assert_eq!(key("sip:%2B1212@h:5060;user=phone"), "sip:+1212@h:5060");
         assert_eq!(key("sip:a%40%3a@h"), "sip:a%40%3A@h");
         assert_ne!(key("sip:null-%00-null@h"), key("sip:null-%00%00-null@h"));
         assert_eq!(key("SIPS:h"), "sips:h");
         assert_eq!(key("tel:+1-201;ext=1"), "tel:+1201");
-        assert_eq!(
-            key("tel:70-42;phone-context=Example.com"),
-            "tel:7042;phone-context=example.com"
-        );
+        assert_eq!(key("tel:70-42;phone-context=Example.com"), "tel:7042;phone-context=example.com");
         assert_eq!(key("IM:a"), "im:a");
     }
 }

@@ -45,9 +45,7 @@ impl<'a> Uri<'a> {
             [s, i, p, b':', ..] if s | 32 == b's' && i | 32 == b'i' && p | 32 == b'p' => {
                 SipUri::read(text, false, 4).map(Uri::Sip)
             }
-            [s, i, p, t, b':', ..]
-                if s | 32 == b's' && i | 32 == b'i' && p | 32 == b'p' && t | 32 == b's' =>
-            {
+            [s, i, p, t, b':', ..] if s | 32 == b's' && i | 32 == b'i' && p | 32 == b'p' && t | 32 == b's' => {
                 SipUri::read(text, true, 5).map(Uri::Sip)
             }
             [t, e, l, b':', ..] if t | 32 == b't' && e | 32 == b'e' && l | 32 == b'l' => {
@@ -138,9 +136,7 @@ impl<'a> AbsoluteUri<'a> {
             return Err(UriError::new(UriPart::Scheme, scheme_len));
         }
         match grammar::escaped_run(octets, scheme_len + 1, URIC) {
-            end if end == octets.len() && end > scheme_len + 1 => {
-                Ok(AbsoluteUri { text, scheme_len })
-            }
+            end if end == octets.len() && end > scheme_len + 1 => Ok(AbsoluteUri { text, scheme_len }),
             end => Err(UriError::new(UriPart::Opaque, end)),
         }
     }
@@ -178,42 +174,21 @@ mod tests {
     /// RFC 3261 §19.1.3.
     #[test]
     fn the_examples_of_section_19_1_3_are_read() {
-        assert_eq!(
-            sip("sip:alice@atlanta.com").user().as_deref(),
-            Some("alice")
-        );
+        assert_eq!(sip("sip:alice@atlanta.com").user().as_deref(), Some("alice"));
         let uri = sip("sip:alice:secretword@atlanta.com;transport=tcp");
         assert_eq!(uri.raw_password(), Some("secretword"));
         assert_eq!(uri.transport(), Some(crate::Transport::Tcp));
         let uri = sip("sips:alice@atlanta.com?subject=project%20x&priority=urgent");
         assert!(uri.is_secure());
         let headers: Vec<_> = uri.headers().collect();
-        assert_eq!(
-            headers,
-            [
-                ("subject".into(), "project x".into()),
-                ("priority".into(), "urgent".into())
-            ]
-        );
+        assert_eq!(headers, [("subject".into(), "project x".into()), ("priority".into(), "urgent".into())]);
         let uri = sip("sip:+1-212-555-1212:1234@gateway.com;user=phone");
-        assert_eq!(
-            (uri.raw_user(), uri.raw_password(), uri.is_phone()),
-            (Some("+1-212-555-1212"), Some("1234"), true)
-        );
-        assert_eq!(
-            sip("sips:1212@gateway.com").host(),
-            Host::Name("gateway.com")
-        );
+        assert_eq!((uri.raw_user(), uri.raw_password(), uri.is_phone()), (Some("+1-212-555-1212"), Some("1234"), true));
+        assert_eq!(sip("sips:1212@gateway.com").host(), Host::Name("gateway.com"));
         assert!(sip("sip:alice@192.0.2.4").host().ip().is_some());
         let uri = sip("sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com");
-        assert_eq!(
-            (uri.raw_user(), uri.method_param().as_deref()),
-            (None, Some("REGISTER"))
-        );
-        assert_eq!(
-            sip("sip:alice;day=tuesday@atlanta.com").raw_user(),
-            Some("alice;day=tuesday")
-        );
+        assert_eq!((uri.raw_user(), uri.method_param().as_deref()), (None, Some("REGISTER")));
+        assert_eq!(sip("sip:alice;day=tuesday@atlanta.com").raw_user(), Some("alice;day=tuesday"));
     }
 
     /// RFC 4475 §3.1.1.2, §3.1.1.3, §3.1.1.9.
@@ -222,36 +197,20 @@ mod tests {
         let uri = sip(
             "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com",
         );
-        assert_eq!(
-            uri.raw_user(),
-            Some("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*")
-        );
+        assert_eq!(uri.raw_user(), Some("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"));
         let uri = sip("sip:cal%6Cer@host5.example.net;%6C%72;n%61me=v%61lue%25%34%31");
         assert!(uri.lr());
         assert_eq!(uri.user().as_deref(), Some("caller"));
         assert_eq!(uri.params().value("name").as_deref(), Some("value%41"));
-        assert_eq!(
-            sip("sip:user;par=u%40example.net@example.com")
-                .user()
-                .as_deref(),
-            Some("user;par=u@example.net")
-        );
-        assert_eq!(
-            sip("sip:null-%00-null@example.com").user().as_deref(),
-            Some("null-\0-null")
-        );
+        assert_eq!(sip("sip:user;par=u%40example.net@example.com").user().as_deref(), Some("user;par=u@example.net"));
+        assert_eq!(sip("sip:null-%00-null@example.com").user().as_deref(), Some("null-\0-null"));
     }
 
     #[test]
     fn parameters_have_accessors() {
-        let uri = sip(
-            "SIP:a@h:5070;maddr=239.255.255.1;ttl=15;lr=on;gr=urn:uuid:f8;ob;transport=ws;x=QUJD==",
-        );
+        let uri = sip("SIP:a@h:5070;maddr=239.255.255.1;ttl=15;lr=on;gr=urn:uuid:f8;ob;transport=ws;x=QUJD==");
         assert_eq!(uri.maddr(), Some(Host::V4([239, 255, 255, 1].into())));
-        assert_eq!(
-            (uri.ttl(), uri.lr(), uri.ob(), uri.port()),
-            (Some(15), true, true, Some(5070))
-        );
+        assert_eq!((uri.ttl(), uri.lr(), uri.ob(), uri.port()), (Some(15), true, true, Some(5070)));
         assert_eq!(uri.gr(), Some(Some("urn:uuid:f8".into())));
         assert_eq!(sip("sip:h;gr").gr(), Some(None));
         assert_eq!(uri.params().value("x").as_deref(), Some("QUJD=="));
@@ -265,14 +224,9 @@ mod tests {
             ("isbn:2983792873", "isbn"),
             ("urn:service:sos", "urn"),
             ("name:John_Smith", "name"),
-            (
-                "nobodyKnowsThisScheme:totallyopaquecontent",
-                "nobodyKnowsThisScheme",
-            ),
+            ("nobodyKnowsThisScheme:totallyopaquecontent", "nobodyKnowsThisScheme"),
         ] {
-            let Uri::Absolute(uri) = Uri::parse(text).unwrap() else {
-                panic!("{text}")
-            };
+            let Uri::Absolute(uri) = Uri::parse(text).unwrap() else { panic!("{text}") };
             assert_eq!((uri.scheme(), uri.as_str()), (scheme, text));
         }
     }
@@ -321,29 +275,17 @@ mod tests {
     #[test]
     fn a_request_uri_has_neither_method_nor_headers() {
         assert_eq!(sip("sip:a@b;user=phone;x=y").check_request_uri(), Ok(()));
-        assert_eq!(
-            sip("sip:b;method=INVITE").check_request_uri(),
-            Err(IllegalComponent::Method)
-        );
-        assert_eq!(
-            sip("sip:b?Route=%3Csip:x%3E").check_request_uri(),
-            Err(IllegalComponent::Headers)
-        );
+        assert_eq!(sip("sip:b;method=INVITE").check_request_uri(), Err(IllegalComponent::Method));
+        assert_eq!(sip("sip:b?Route=%3Csip:x%3E").check_request_uri(), Err(IllegalComponent::Headers));
     }
 
     /// RFC 5118 §4.
     #[test]
     fn ipv6_references_are_read() {
         let uri = sip("sip:[2001:db8::10]:5070");
-        assert_eq!(
-            (uri.host().to_string().as_str(), uri.port()),
-            ("[2001:db8::10]", Some(5070))
-        );
+        assert_eq!((uri.host().to_string().as_str(), uri.port()), ("[2001:db8::10]", Some(5070)));
         let uri = sip("sip:[2001:db8::10:5070]");
-        assert_eq!(
-            (uri.host().to_string().as_str(), uri.port()),
-            ("[2001:db8::10:5070]", None)
-        );
+        assert_eq!((uri.host().to_string().as_str(), uri.port()), ("[2001:db8::10:5070]", None));
         assert!(Uri::parse("sip:2001:db8::10").is_err());
     }
 }

@@ -42,12 +42,12 @@ impl<'a> UriParams<'a> {
                 }
             }
         }
-        Ok((
-            UriParams {
-                text: &text[at..end],
-            },
-            end,
-        ))
+        Ok((UriParams { text: &text[at..end] }, end))
+    }
+
+    /// The parameters in a text that [`UriParams::read`] has read.
+    pub(super) fn checked(text: &'a str) -> UriParams<'a> {
+        UriParams { text }
     }
 
     /// The parameter called `name`, in any case and with any escapes. Of several the first.
@@ -67,19 +67,10 @@ impl<'a> UriParams<'a> {
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = UriParam<'a>> + use<'a> {
-        self.text
-            .split(';')
-            .skip(1)
-            .map(|param| match param.split_once('=') {
-                Some((name, value)) => UriParam {
-                    name,
-                    value: Some(value),
-                },
-                None => UriParam {
-                    name: param,
-                    value: None,
-                },
-            })
+        self.text.split(';').skip(1).map(|param| match param.split_once('=') {
+            Some((name, value)) => UriParam { name, value: Some(value) },
+            None => UriParam { name: param, value: None },
+        })
     }
 
     /// Whether there is none.

@@ -10,10 +10,7 @@ pub fn decode(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let octets: Vec<u8> = Octets::of(text).collect();
-    Cow::Owned(
-        String::from_utf8(octets)
-            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
-    )
+    Cow::Owned(String::from_utf8(octets).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
 /// Escapes whatever is not of `class`.
@@ -92,10 +89,7 @@ struct Octets<'a> {
 
 impl<'a> Octets<'a> {
     fn of(text: &'a str) -> Octets<'a> {
-        Octets {
-            octets: text.as_bytes(),
-            at: 0,
-        }
+        Octets { octets: text.as_bytes(), at: 0 }
     }
 }
 
@@ -128,8 +122,7 @@ impl Iterator for Units<'_> {
     fn next(&mut self) -> Option<(bool, u8)> {
         let start = self.0.at;
         let octet = self.0.next()?;
-        let escaped =
-            self.0.at == start + 3 && !(octet.is_ascii() && grammar::is(octet, UNRESERVED));
+        let escaped = self.0.at == start + 3 && !(octet.is_ascii() && grammar::is(octet, UNRESERVED));
         Some((escaped, octet))
     }
 }

@@ -16,13 +16,17 @@ use crate::transport::Transport;
 #[derive(Clone, Copy, Debug)]
 pub struct SipUri<'a> {
     text: &'a str,
-    secure: bool,
-    user: Option<&'a str>,
-    password: Option<&'a str>,
     host: Host<'a>,
+    // Offsets into the text: a URI is copied often, and so kept small.
+    /// Behind the user; 0 without one.
+    user_end: u32,
+    /// Where the host starts.
+    host_at: u32,
+    /// Where the parameters start, and where they end.
+    params_at: u32,
+    params_end: u32,
     port: Option<u16>,
-    params: UriParams<'a>,
-    headers: Option<&'a str>,
+    secure: bool,
 }
 
 impl<'a> SipUri<'a> {
@@ -30,12 +34,12 @@ impl<'a> SipUri<'a> {
     #[inline]
     pub(super) fn read(text: &'a str, secure: bool, at: usize) -> Result<SipUri<'a>, UriError> {
         let octets = text.as_bytes();
-        let (user, password, host_at) = match memchr::memchr(b'@', &octets[at..]) {
-            Some(length) => {
-                let (user, password) = userinfo(text, at, at + length)?;
-                (Some(user), password, at + length + 1)
-            }
-            None => (None, None, at),
+        if u32::try_from(octets.len()).is_err() {
+            return Err(UriError::new(UriPart::Scheme, 0));
+        }
+        let (user_end, host_at) = match memchr::memchr(b'@', &octets[at..]) {
+            Some(length) => (check_userinfo(octets, at, at + length)?, at + length + 1),
+            None => (0, at),
         };
         let (host, mut end) = Host::read(text, host_at)?;
         let mut port = None;
@@ -44,25 +48,31 @@ impl<'a> SipUri<'a> {
             end = grammar::run(octets, digits, DIGIT);
             port = Some(read_port(&text[digits..end]).ok_or(UriError::new(UriPart::Port, digits))?);
         }
-        let (params, mut end) = UriParams::read(text, end)?;
-        let mut headers = None;
+        let params_at = end;
+        let (_, params_end) = UriParams::read(text, params_at)?;
+        end = params_end;
         if octets.get(end) == Some(&b'?') {
-            headers = Some(&text[end + 1..]);
             end = check_headers(octets, end + 1)?;
         }
-        if end == octets.len() {
-            return Ok(SipUri {
-                text,
-                secure,
-                user,
-                password,
-                host,
-                port,
-                params,
-                headers,
-            });
+        if end != octets.len() {
+            let part = match port {
+                _ if end != params_end => UriPart::Headers,
+                _ if params_end != params_at => UriPart::Parameter,
+                Some(_) => UriPart::Port,
+                None => UriPart::Host,
+            };
+            return Err(UriError::new(part, end));
         }
-        Err(UriError::new(last_part(port, params, headers), end))
+        Ok(SipUri {
+            text,
+            host,
+            user_end: user_end as u32,
+            host_at: host_at as u32,
+            params_at: params_at as u32,
+            params_end: params_end as u32,
+            port,
+            secure,
+        })
     }
 
     /// Reads a SIP or SIPS URI.
@@ -85,17 +95,20 @@ impl<'a> SipUri<'a> {
 
     /// The user, unescaped.
     pub fn user(&self) -> Option<Cow<'a, str>> {
-        self.user.map(percent::decode)
+        self.raw_user().map(percent::decode)
     }
 
     /// The user as it was written.
     pub fn raw_user(&self) -> Option<&'a str> {
-        self.user
+        let start = if self.secure { 5 } else { 4 };
+        (self.user_end != 0).then(|| &self.text[start..self.user_end as usize])
     }
 
     /// The password as it was written.
     pub fn raw_password(&self) -> Option<&'a str> {
-        self.password
+        // "user@host" has one character between user and host, "user:password@host" at least two.
+        let (start, end) = (self.user_end as usize + 1, self.host_at as usize);
+        (self.user_end != 0 && start < end).then(|| &self.text[start..end - 1])
     }
 
     /// The host.
@@ -110,22 +123,21 @@ impl<'a> SipUri<'a> {
 
     /// The URI parameters.
     pub fn params(&self) -> UriParams<'a> {
-        self.params
+        UriParams::checked(&self.text[self.params_at as usize..self.params_end as usize])
     }
 
     /// What stands behind `?`, as it was written.
     pub fn raw_headers(&self) -> Option<&'a str> {
-        self.headers
+        self.text.get(self.params_end as usize + 1..)
     }
 
     /// The headers behind `?`: name and value, unescaped. What may be done with them: RFC 3261 §19.1.5.
     pub fn headers(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
-        self.raw_header_pairs()
-            .map(|(name, value)| (percent::decode(name), percent::decode(value)))
+        self.raw_header_pairs().map(|(name, value)| (percent::decode(name), percent::decode(value)))
     }
 
     pub(super) fn raw_header_pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.headers
+        self.raw_headers()
             .into_iter()
             .flat_map(|headers| headers.split('&'))
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -133,7 +145,7 @@ impl<'a> SipUri<'a> {
 
     /// The `transport` parameter, unescaped.
     pub fn transport_param(&self) -> Option<Cow<'a, str>> {
-        self.params.value("transport")
+        self.params().value("transport")
     }
 
     /// The transport that the `transport` parameter names. `None` when there is none, or an unknown one.
@@ -143,54 +155,51 @@ impl<'a> SipUri<'a> {
 
     /// Whether the element is a loose router (`lr`, RFC 3261 §16.12). `lr=on` means the same.
     pub fn lr(&self) -> bool {
-        self.params.contains("lr")
+        self.params().contains("lr")
     }
 
     /// The `maddr` parameter, when it is a host. An IPv6 address may lack its brackets.
     pub fn maddr(&self) -> Option<Host<'a>> {
-        let value = self.params.get("maddr")?.value?;
-        Host::parse(value)
-            .ok()
-            .or_else(|| super::ipv6(value).map(Host::V6))
+        let value = self.params().get("maddr")?.value?;
+        Host::parse(value).ok().or_else(|| super::ipv6(value).map(Host::V6))
     }
 
     /// The `ttl` parameter: 0 to 255.
     pub fn ttl(&self) -> Option<u8> {
-        self.params.get("ttl")?.value?.parse().ok()
+        self.params().get("ttl")?.value?.parse().ok()
     }
 
     /// The `user` parameter: `phone`, `ip`, or something else.
     pub fn user_param(&self) -> Option<Cow<'a, str>> {
-        self.params.value("user")
+        self.params().value("user")
     }
 
     /// Whether the user is declared a telephone number (`user=phone`).
     pub fn is_phone(&self) -> bool {
-        self.user_param()
-            .is_some_and(|value| value.eq_ignore_ascii_case("phone"))
+        self.user_param().is_some_and(|value| value.eq_ignore_ascii_case("phone"))
     }
 
     /// The `method` parameter: the method of a request formed from this URI (§19.1.5).
     pub fn method_param(&self) -> Option<Cow<'a, str>> {
-        self.params.value("method")
+        self.params().value("method")
     }
 
     /// The `gr` parameter of a GRUU (RFC 5627 §6.1): `Some(None)` for a temporary one, which has no value.
     pub fn gr(&self) -> Option<Option<Cow<'a, str>>> {
-        self.params.get("gr").map(|param| param.decoded())
+        self.params().get("gr").map(|param| param.decoded())
     }
 
     /// Whether requests shall take the flow of the registration (`ob`, RFC 5626 §5).
     pub fn ob(&self) -> bool {
-        self.params.contains("ob")
+        self.params().contains("ob")
     }
 
     /// Whether the URI may stand in a request line: no method and no headers (§19.1.1, table 1).
     pub fn check_request_uri(&self) -> Result<(), IllegalComponent> {
-        if self.headers.is_some() {
+        if self.raw_headers().is_some() {
             return Err(IllegalComponent::Headers);
         }
-        if self.params.contains("method") {
+        if self.params().contains("method") {
             return Err(IllegalComponent::Method);
         }
         Ok(())
@@ -232,35 +241,22 @@ impl fmt::Display for IllegalComponent {
 
 impl std::error::Error for IllegalComponent {}
 
-/// The part in which a URI was when something came that none of its parts can hold.
-fn last_part(port: Option<u16>, params: UriParams<'_>, headers: Option<&str>) -> UriPart {
-    match (port, params.is_empty(), headers) {
-        (_, _, Some(_)) => UriPart::Headers,
-        (_, false, None) => UriPart::Parameter,
-        (Some(_), true, None) => UriPart::Port,
-        (None, true, None) => UriPart::Host,
-    }
-}
-
-fn userinfo(text: &str, start: usize, end: usize) -> Result<(&str, Option<&str>), UriError> {
-    let octets = &text.as_bytes()[..end];
+/// `( user ) [ ":" password ]` between `start` and `end`; where the user ends.
+#[inline]
+fn check_userinfo(octets: &[u8], start: usize, end: usize) -> Result<usize, UriError> {
+    let octets = &octets[..end];
     let user_end = grammar::escaped_run(octets, start, USER);
     // "If the @ sign is present in a SIP or SIPS URI, the user field MUST NOT be empty." (§19.1.1)
-    if user_end == start {
-        return Err(UriError::new(UriPart::User, start));
-    }
-    let user = &text[start..user_end];
-    if user_end == end {
-        return Ok((user, None));
-    }
-    if octets[user_end] != b':' {
+    if user_end == start || !matches!(octets.get(user_end), None | Some(b':')) {
         return Err(UriError::new(UriPart::User, user_end));
     }
-    let password_end = grammar::escaped_run(octets, user_end + 1, PASSWORD);
-    if password_end != end {
-        return Err(UriError::new(UriPart::Password, password_end));
+    if user_end != end {
+        let password_end = grammar::escaped_run(octets, user_end + 1, PASSWORD);
+        if password_end != end {
+            return Err(UriError::new(UriPart::Password, password_end));
+        }
     }
-    Ok((user, Some(&text[user_end + 1..end])))
+    Ok(user_end)
 }
 
 /// `1*DIGIT`, as far as it is a port.

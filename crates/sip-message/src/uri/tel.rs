@@ -19,15 +19,8 @@ impl<'a> TelUri<'a> {
         let octets = text.as_bytes();
         let global = octets.get(at) == Some(&b'+');
         let start = at + usize::from(global);
-        let is_digit = if global {
-            is_phonedigit
-        } else {
-            is_phonedigit_hex
-        };
-        let end = octets[start..]
-            .iter()
-            .position(|&o| !is_digit(o))
-            .map_or(octets.len(), |n| start + n);
+        let is_digit = if global { is_phonedigit } else { is_phonedigit_hex };
+        let end = octets[start..].iter().position(|&o| !is_digit(o)).map_or(octets.len(), |n| start + n);
         if octets[start..end].iter().all(|&o| is_visual_separator(o)) {
             return Err(UriError::new(UriPart::Number, end));
         }
@@ -35,20 +28,11 @@ impl<'a> TelUri<'a> {
         let params_at = end;
         let (params, end) = UriParams::read(text, end)?;
         if end != octets.len() {
-            let part = if params.is_empty() {
-                UriPart::Number
-            } else {
-                UriPart::Parameter
-            };
+            let part = if params.is_empty() { UriPart::Number } else { UriPart::Parameter };
             return Err(UriError::new(part, end));
         }
-        let uri = TelUri {
-            text,
-            number,
-            params,
-        };
-        uri.check_params()
-            .map_err(|part| UriError::new(part, params_at))?;
+        let uri = TelUri { text, number, params };
+        uri.check_params().map_err(|part| UriError::new(part, params_at))?;
         Ok(uri)
     }
 
@@ -61,13 +45,7 @@ impl<'a> TelUri<'a> {
             _ => {}
         }
         match self.params.get("ext") {
-            Some(ext)
-                if !ext
-                    .value
-                    .is_some_and(|value| value.bytes().all(is_phonedigit)) =>
-            {
-                Err(UriPart::Parameter)
-            }
+            Some(ext) if !ext.value.is_some_and(|value| value.bytes().all(is_phonedigit)) => Err(UriPart::Parameter),
             _ => Ok(()),
         }
     }
@@ -139,9 +117,7 @@ impl fmt::Display for TelUri<'_> {
 /// `descriptor = domainname / global-number-digits`.
 fn is_descriptor(text: &str) -> bool {
     match text.strip_prefix('+') {
-        Some(digits) => {
-            digits.bytes().all(is_phonedigit) && digits.bytes().any(|o| o.is_ascii_digit())
-        }
+        Some(digits) => digits.bytes().all(is_phonedigit) && digits.bytes().any(|o| o.is_ascii_digit()),
         None => matches!(Host::parse(text), Ok(Host::Name(_))),
     }
 }
@@ -177,15 +153,9 @@ mod tests {
         assert!(uri.is_global());
         assert_eq!(uri.number(), "+12015550123");
         let uri = TelUri::parse("tel:7042;phone-context=example.com").unwrap();
-        assert_eq!(
-            (uri.number().as_ref(), uri.phone_context()),
-            ("7042", Some("example.com"))
-        );
+        assert_eq!((uri.number().as_ref(), uri.phone_context()), ("7042", Some("example.com")));
         let uri = TelUri::parse("tel:863-1234;phone-context=+1-914-555").unwrap();
-        assert_eq!(
-            (uri.is_global(), uri.phone_context()),
-            (false, Some("+1-914-555"))
-        );
+        assert_eq!((uri.is_global(), uri.phone_context()), (false, Some("+1-914-555")));
         let uri = TelUri::parse("TEL:+358-555-1234567;isub=1411;ext=12-3;postd=pp22").unwrap();
         assert_eq!(uri.isub().as_deref(), Some("1411"));
         assert_eq!(uri.ext().as_deref(), Some("123"));
