@@ -29,21 +29,13 @@ pub enum Verdict {
 impl SourceLock {
     /// A lock that expects a peer at this address, or anywhere.
     pub fn new(signalled: Option<IpAddr>) -> SourceLock {
-        SourceLock {
-            signalled,
-            candidate: None,
-            locked: None,
-        }
+        SourceLock { signalled, candidate: None, locked: None }
     }
 
     /// Decides about a packet.
     pub fn judge(&mut self, source: SocketAddr) -> Verdict {
         if let Some(locked) = self.locked {
-            return if locked == source {
-                Verdict::Accept
-            } else {
-                Verdict::Drop
-            };
+            return if locked == source { Verdict::Accept } else { Verdict::Drop };
         }
         if self.signalled == Some(source.ip()) {
             self.locked = Some(source);

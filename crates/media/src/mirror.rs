@@ -55,10 +55,7 @@ pub struct Mirror {
 impl Mirrors {
     /// At most `limit` at a time.
     pub fn new(limit: usize) -> Mirrors {
-        Mirrors {
-            limit,
-            up: Rc::new(()),
-        }
+        Mirrors { limit, up: Rc::new(()) }
     }
 
     /// A mirror at `ip`, for a peer that has signalled `peer`. To be called on a thread that runs a
@@ -71,11 +68,7 @@ impl Mirrors {
         let addr = rtp.local_addr().map_err(MirrorError::NoPorts)?;
         let lock = SourceLock::new(peer);
         let task = tokio::task::spawn_local(reflect(rtp, rtcp, lock));
-        Ok(Mirror {
-            addr,
-            task,
-            _up: self.up.clone(),
-        })
+        Ok(Mirror { addr, task, _up: self.up.clone() })
     }
 }
 
@@ -150,10 +143,7 @@ mod tests {
     use super::*;
 
     fn run<F: Future>(test: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, test)
     }
 
@@ -164,10 +154,7 @@ mod tests {
             let mirrors = Mirrors::new(1);
             let mirror = mirrors.open(loopback, Some(loopback)).unwrap();
             assert_eq!(mirror.addr().port() % 2, 0);
-            assert!(matches!(
-                mirrors.open(loopback, None),
-                Err(MirrorError::Limit)
-            ));
+            assert!(matches!(mirrors.open(loopback, None), Err(MirrorError::Limit)));
             let peer = UdpSocket::bind((loopback, 0)).await.unwrap();
             let stranger = UdpSocket::bind((loopback, 0)).await.unwrap();
             let mut rtp = [0u8; 172];

@@ -70,13 +70,7 @@ impl fmt::Display for PayloadType {
 impl Codec {
     /// A codec with one channel and no parameters.
     pub fn new(payload_type: PayloadType, encoding: Token, clock_rate: u32) -> Codec {
-        Codec {
-            payload_type,
-            encoding,
-            clock_rate,
-            channels: 1,
-            parameters: None,
-        }
+        Codec { payload_type, encoding, clock_rate, channels: 1, parameters: None }
     }
 
     /// G.711 µ-law, payload type 0.
@@ -143,28 +137,15 @@ impl Codec {
             ("AMR-WB", "octet-align", "0"),
             ("G7221", "bitrate", ""), // RFC 5577 §6.1.1
         ];
-        CONFIGURATIONS
-            .iter()
-            .filter(|(encoding, ..)| self.is_named(encoding))
-            .all(|(_, name, default)| {
-                self.parameter(name).unwrap_or(default) == other.parameter(name).unwrap_or(default)
-            })
+        CONFIGURATIONS.iter().filter(|(encoding, ..)| self.is_named(encoding)).all(|(_, name, default)| {
+            self.parameter(name).unwrap_or(default) == other.parameter(name).unwrap_or(default)
+        })
     }
 
     /// Whether this carries key presses, comfort noise, redundancy or repair: not
     /// something to hold a conversation with alone.
     pub fn is_auxiliary(&self) -> bool {
-        [
-            "telephone-event",
-            "tone",
-            "CN",
-            "red",
-            "ulpfec",
-            "flexfec-03",
-            "rtx",
-        ]
-        .iter()
-        .any(|name| self.is_named(name))
+        ["telephone-event", "tone", "CN", "red", "ulpfec", "flexfec-03", "rtx"].iter().any(|name| self.is_named(name))
     }
 
     /// Whether this is the encoding of that name.
@@ -189,10 +170,7 @@ impl Codec {
 
     /// Its fmtp, if it has parameters.
     pub fn fmtp(&self) -> Option<Fmtp> {
-        Some(Fmtp {
-            format: self.payload_type.to_token(),
-            parameters: self.parameters.clone()?,
-        })
+        Some(Fmtp { format: self.payload_type.to_token(), parameters: self.parameters.clone()? })
     }
 
     /// What RFC 3551 §6 (tables 4 and 5) says of a static payload type.
@@ -239,22 +217,13 @@ pub(crate) struct Definitions {
 impl Definitions {
     /// Where a payload type is defined twice, the first counts.
     pub(crate) fn of(attributes: &Attributes) -> Definitions {
-        let mut definitions = Definitions {
-            rtpmaps: HashMap::new(),
-            parameters: HashMap::new(),
-        };
+        let mut definitions = Definitions { rtpmaps: HashMap::new(), parameters: HashMap::new() };
         for rtpmap in attributes.typed::<Rtpmap>().flatten() {
-            definitions
-                .rtpmaps
-                .entry(rtpmap.payload_type)
-                .or_insert(rtpmap);
+            definitions.rtpmaps.entry(rtpmap.payload_type).or_insert(rtpmap);
         }
         for Fmtp { format, parameters } in attributes.typed::<Fmtp>().flatten() {
             if let Some(payload_type) = PayloadType::parse(&format) {
-                definitions
-                    .parameters
-                    .entry(payload_type)
-                    .or_insert(parameters);
+                definitions.parameters.entry(payload_type).or_insert(parameters);
             }
         }
         definitions
@@ -285,9 +254,7 @@ mod tests {
         let mut attributes = Attributes::default();
         let rtpmap = Rtpmap::parse(rtpmap).unwrap();
         attributes.push_typed(&rtpmap);
-        let mut codec = Definitions::of(&attributes)
-            .codec(rtpmap.payload_type)
-            .unwrap();
+        let mut codec = Definitions::of(&attributes).codec(rtpmap.payload_type).unwrap();
         codec.parameters = parameters.map(|p| Text::new(p).unwrap());
         codec
     }

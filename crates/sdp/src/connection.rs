@@ -70,9 +70,7 @@ impl ConnectionData {
 
     /// The time to live of an IPv4 multicast address.
     pub fn ttl(&self) -> Option<u8> {
-        (self.address_type == "IP4")
-            .then(|| self.address.split('/').nth(1)?.parse().ok())
-            .flatten()
+        (self.address_type == "IP4").then(|| self.address.split('/').nth(1)?.parse().ok()).flatten()
     }
 
     /// What kind of place this is.

@@ -119,12 +119,7 @@ impl SessionDescription {
     pub fn audio(address: IpAddr, port: u16, codecs: &[Codec]) -> SessionDescription {
         let mut description = SessionDescription::new(Origin::new(0, address));
         description.connection = Some(ConnectionData::new(address));
-        description.media.push(MediaDescription::rtp(
-            MediaType::Audio,
-            port,
-            Protocol::RtpAvp,
-            codecs,
-        ));
+        description.media.push(MediaDescription::rtp(MediaType::Audio, port, Protocol::RtpAvp, codecs));
         description
     }
 
@@ -137,8 +132,7 @@ impl SessionDescription {
     /// (RFC 8866 §6.7).
     pub fn direction_of(&self, media: &MediaDescription) -> Direction {
         let own = media.attributes.direction();
-        own.or_else(|| self.attributes.direction())
-            .unwrap_or_default()
+        own.or_else(|| self.attributes.direction()).unwrap_or_default()
     }
 
     /// The first well-formed attribute of a kind that applies to an m-line: its own
@@ -170,11 +164,7 @@ impl SessionDescription {
 impl Origin {
     /// An anonymous origin in version 0.
     pub fn new(session_id: u64, address: IpAddr) -> Origin {
-        let ConnectionData {
-            network,
-            address_type,
-            address,
-        } = ConnectionData::new(address);
+        let ConnectionData { network, address_type, address } = ConnectionData::new(address);
         Origin {
             username: crate::text::composed("-"),
             session_id: Token::literal(session_id.to_string()),
@@ -201,12 +191,7 @@ impl fmt::Display for Origin {
         write!(
             f,
             "{} {} {} {} {} {}",
-            self.username,
-            self.session_id,
-            self.session_version,
-            self.network,
-            self.address_type,
-            self.address
+            self.username, self.session_id, self.session_version, self.network, self.address_type, self.address
         )
     }
 }

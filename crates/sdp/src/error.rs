@@ -74,12 +74,7 @@ impl ParseError {
             | TooManyMedia { .. }
             | TooManyFormats { .. }
             | TooManyAttributes { .. } => 488,
-            ForbiddenCharacter
-            | NotALine
-            | Version
-            | Missing { .. }
-            | Duplicate { .. }
-            | Malformed { .. } => 400,
+            ForbiddenCharacter | NotALine | Version | Missing { .. } | Duplicate { .. } | Malformed { .. } => 400,
         }
     }
 }

@@ -99,21 +99,18 @@ mod print;
 mod text;
 
 pub use attribute::{
-    Attribute, AttributeError, Attributes, Crypto, CryptoSuite, Direction, Fingerprint, Fmtp,
-    Group, InlineKey, MasterKeyIdentifier, MaxPacketTime, Mid, PacketTime, Rtcp, RtcpMux, Rtpmap,
-    Setup, TypedAttribute,
+    Attribute, AttributeError, Attributes, Crypto, CryptoSuite, Direction, Fingerprint, Fmtp, Group, InlineKey,
+    MasterKeyIdentifier, MaxPacketTime, Mid, PacketTime, Rtcp, RtcpMux, Rtpmap, Setup, TypedAttribute,
 };
-pub use capabilities::{
-    Capabilities, DestinationPolicy, NotAcceptable, Security, StreamCapability, StreamRefusal,
-};
+pub use capabilities::{Capabilities, DestinationPolicy, NotAcceptable, Security, StreamCapability, StreamRefusal};
 pub use codec::{Codec, PayloadType};
 pub use connection::{AddressClass, ConnectionData};
 pub use description::{Bandwidth, Origin, SessionDescription, Timing, UnknownLine};
 pub use error::{ParseError, ParseErrorKind};
 pub use media::{MediaDescription, MediaType, Protocol};
 pub use offer_answer::{
-    Agreement, Destination, Input, OfferAnswer, Output, Revision, Rule, Side, State,
-    StreamAgreement, Strictness, Violation, carriage,
+    Agreement, Destination, Input, OfferAnswer, Output, Revision, Rule, Side, State, StreamAgreement, Strictness,
+    Violation, carriage,
 };
 pub use parse::Limits;
 pub use text::{InvalidText, Text, Token};

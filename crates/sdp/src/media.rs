@@ -96,12 +96,7 @@ impl MediaDescription {
 
     /// An RTP stream with the given codecs in order of preference, each with its
     /// rtpmap, static payload types too (RFC 3264 §5.1).
-    pub fn rtp(
-        media: MediaType,
-        port: u16,
-        protocol: Protocol,
-        codecs: &[Codec],
-    ) -> MediaDescription {
+    pub fn rtp(media: MediaType, port: u16, protocol: Protocol, codecs: &[Codec]) -> MediaDescription {
         let mut description = MediaDescription::new(media, port, protocol);
         for codec in codecs {
             description.formats.push(codec.payload_type.to_token());
@@ -139,9 +134,7 @@ impl MediaDescription {
         // attributes stay linear.
         let definitions = codec::Definitions::of(&self.attributes);
         let payload_types = self.formats.iter().filter_map(|f| PayloadType::parse(f));
-        payload_types
-            .filter_map(|payload_type| definitions.codec(payload_type))
-            .collect()
+        payload_types.filter_map(|payload_type| definitions.codec(payload_type)).collect()
     }
 
     /// All well-formed rtpmaps, whether or not the m-line lists them.
@@ -238,9 +231,7 @@ impl Protocol {
     pub fn is_secure(&self) -> bool {
         match self {
             Protocol::RtpAvp | Protocol::RtpAvpf | Protocol::TcpMsrp => false,
-            Protocol::Other(word) => word
-                .split('/')
-                .any(|part| matches!(part, "TLS" | "DTLS" | "SAVP" | "SAVPF")),
+            Protocol::Other(word) => word.split('/').any(|part| matches!(part, "TLS" | "DTLS" | "SAVP" | "SAVPF")),
             _ => true,
         }
     }

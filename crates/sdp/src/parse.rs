@@ -37,13 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            bytes: 64 * 1024,
-            lines: 1024,
-            media: 32,
-            formats: 64,
-            attributes: 512,
-        }
+        Limits { bytes: 64 * 1024, lines: 1024, media: 32, formats: 64, attributes: 512 }
     }
 }
 
@@ -54,25 +48,14 @@ impl SessionDescription {
     }
 
     /// Reads a description within the given limits.
-    pub fn parse_within(
-        input: impl AsRef<[u8]>,
-        limits: &Limits,
-    ) -> Result<SessionDescription, ParseError> {
+    pub fn parse_within(input: impl AsRef<[u8]>, limits: &Limits) -> Result<SessionDescription, ParseError> {
         let input = input.as_ref();
         if input.len() > limits.bytes {
-            return Err(ParseError {
-                line: 1,
-                kind: ParseErrorKind::TooLong {
-                    limit: limits.bytes,
-                },
-            });
+            return Err(ParseError { line: 1, kind: ParseErrorKind::TooLong { limit: limits.bytes } });
         }
         let mut parser = Parser::new(limits);
         for (index, raw) in input.split(|octet| *octet == b'\n').enumerate() {
-            parser.line(index, raw).map_err(|kind| ParseError {
-                line: index.saturating_add(1),
-                kind,
-            })?;
+            parser.line(index, raw).map_err(|kind| ParseError { line: index.saturating_add(1), kind })?;
         }
         parser.finish()
     }
@@ -104,15 +87,7 @@ impl<'l> Parser<'l> {
         let placeholder = Origin::new(0, std::net::Ipv4Addr::UNSPECIFIED.into());
         let mut session = SessionDescription::new(placeholder);
         session.times.clear();
-        Parser {
-            limits,
-            lines: 0,
-            attributes: 0,
-            version: false,
-            origin: None,
-            session_name: None,
-            session,
-        }
+        Parser { limits, lines: 0, attributes: 0, version: false, origin: None, session_name: None, session }
     }
 
     fn line(&mut self, index: usize, raw: &[u8]) -> Outcome {
@@ -125,9 +100,7 @@ impl<'l> Parser<'l> {
         }
         self.lines = index.saturating_add(1);
         if self.lines > self.limits.lines {
-            return Err(ParseErrorKind::TooManyLines {
-                limit: self.limits.lines,
-            });
+            return Err(ParseErrorKind::TooManyLines { limit: self.limits.lines });
         }
         let [letter, b'=', value @ ..] = raw else {
             return Err(ParseErrorKind::NotALine);
@@ -142,9 +115,7 @@ impl<'l> Parser<'l> {
             return self.version.then_some(()).ok_or(ParseErrorKind::Version);
         }
         match self.session.media.last_mut() {
-            Some(media) if matches!(letter, 'i' | 'c' | 'b' | 'k') => {
-                media_line(media, letter, &value)
-            }
+            Some(media) if matches!(letter, 'i' | 'c' | 'b' | 'k') => media_line(media, letter, &value),
             _ => self.session_line(letter, &value),
         }
     }
@@ -155,11 +126,7 @@ impl<'l> Parser<'l> {
         let session = &mut self.session;
         match letter {
             'v' => return Err(ParseErrorKind::Duplicate { letter }),
-            'o' => once(
-                &mut self.origin,
-                letter,
-                parse_origin(value).ok_or(malformed)?,
-            )?,
+            'o' => once(&mut self.origin, letter, parse_origin(value).ok_or(malformed)?)?,
             's' => once(&mut self.session_name, letter, text(value)?)?,
             'i' => once(&mut session.information, letter, text(value)?)?,
             'u' => once(&mut session.uri, letter, text(value)?)?,
@@ -169,25 +136,15 @@ impl<'l> Parser<'l> {
                 let connection = ConnectionData::parse(value).ok_or(malformed)?;
                 once(&mut session.connection, letter, connection)?;
             }
-            'b' => session
-                .bandwidths
-                .push(parse_bandwidth(value).ok_or(malformed)?),
+            'b' => session.bandwidths.push(parse_bandwidth(value).ok_or(malformed)?),
             't' => session.times.push(parse_time(value).ok_or(malformed)?),
-            'r' => session
-                .times
-                .last_mut()
-                .ok_or(malformed)?
-                .repeats
-                .push(text(value)?),
+            'r' => session.times.last_mut().ok_or(malformed)?.repeats.push(text(value)?),
             'z' => once(&mut session.zones, letter, text(value)?)?,
             'k' => once(&mut session.key, letter, text(value)?)?,
             'a' => return self.attribute(value),
             'm' => return self.media(value),
             _ => {
-                let unknown = UnknownLine {
-                    letter,
-                    value: text(value)?,
-                };
+                let unknown = UnknownLine { letter, value: text(value)? };
                 match session.media.last_mut() {
                     Some(media) => media.unknown.push(unknown),
                     None => session.unknown.push(unknown),
@@ -199,9 +156,7 @@ impl<'l> Parser<'l> {
 
     fn attribute(&mut self, value: &str) -> Outcome {
         if self.attributes >= self.limits.attributes {
-            return Err(ParseErrorKind::TooManyAttributes {
-                limit: self.limits.attributes,
-            });
+            return Err(ParseErrorKind::TooManyAttributes { limit: self.limits.attributes });
         }
         self.attributes += 1;
         let attribute = Attribute::parse(value).ok_or(ParseErrorKind::Malformed { letter: 'a' })?;
@@ -214,15 +169,11 @@ impl<'l> Parser<'l> {
 
     fn media(&mut self, value: &str) -> Outcome {
         if self.session.media.len() >= self.limits.media {
-            return Err(ParseErrorKind::TooManyMedia {
-                limit: self.limits.media,
-            });
+            return Err(ParseErrorKind::TooManyMedia { limit: self.limits.media });
         }
         // Three words stand before the formats.
         if value.split_ascii_whitespace().skip(3).count() > self.limits.formats {
-            return Err(ParseErrorKind::TooManyFormats {
-                limit: self.limits.formats,
-            });
+            return Err(ParseErrorKind::TooManyFormats { limit: self.limits.formats });
         }
         let media = parse_media(value).ok_or(ParseErrorKind::Malformed { letter: 'm' })?;
         self.session.media.push(media);
@@ -236,9 +187,7 @@ impl<'l> Parser<'l> {
             return Err(missing(ParseErrorKind::Version));
         }
         let mut session = self.session;
-        session.origin = self
-            .origin
-            .ok_or(missing(ParseErrorKind::Missing { letter: 'o' }))?;
+        session.origin = self.origin.ok_or(missing(ParseErrorKind::Missing { letter: 'o' }))?;
         if let Some(name) = self.session_name {
             session.session_name = name;
         }
@@ -256,15 +205,11 @@ fn media_line(media: &mut MediaDescription, letter: char, value: &str) -> Outcom
         'i' => once(&mut media.title, letter, text(value)?),
         'k' => once(&mut media.key, letter, text(value)?),
         'c' => {
-            media
-                .connections
-                .push(ConnectionData::parse(value).ok_or(malformed)?);
+            media.connections.push(ConnectionData::parse(value).ok_or(malformed)?);
             Ok(())
         }
         _ => {
-            media
-                .bandwidths
-                .push(parse_bandwidth(value).ok_or(malformed)?);
+            media.bandwidths.push(parse_bandwidth(value).ok_or(malformed)?);
             Ok(())
         }
     }
@@ -288,33 +233,19 @@ fn parse_origin(value: &str) -> Option<Origin> {
         // An empty user name leaves nothing before the session id.
         None => (Token::new(rest.trim_ascii()).ok()?, "-"),
     };
-    Some(Origin {
-        username: Text::new(username).ok()?,
-        session_id,
-        session_version,
-        network,
-        address_type,
-        address,
-    })
+    Some(Origin { username: Text::new(username).ok()?, session_id, session_version, network, address_type, address })
 }
 
 fn parse_bandwidth(value: &str) -> Option<Bandwidth> {
     let (kind, value) = value.split_once(':')?;
-    Some(Bandwidth {
-        kind: Token::new(kind.trim_ascii()).ok()?,
-        value: value.trim_ascii().parse().ok()?,
-    })
+    Some(Bandwidth { kind: Token::new(kind.trim_ascii()).ok()?, value: value.trim_ascii().parse().ok()? })
 }
 
 fn parse_time(value: &str) -> Option<Timing> {
     let mut words = value.split_ascii_whitespace();
     let start = words.next()?.parse().ok()?;
     let stop = words.next().map_or(Ok(0), str::parse).ok()?;
-    words.next().is_none().then_some(Timing {
-        start,
-        stop,
-        repeats: Vec::new(),
-    })
+    words.next().is_none().then_some(Timing { start, stop, repeats: Vec::new() })
 }
 
 fn parse_media(value: &str) -> Option<MediaDescription> {
@@ -326,9 +257,7 @@ fn parse_media(value: &str) -> Option<MediaDescription> {
         None => (ports.parse().ok()?, None),
     };
     let protocol = Protocol::from_token(Token::new(words.next()?).ok()?);
-    let formats: Vec<Token> = words
-        .map(|word| Token::new(word).ok())
-        .collect::<Option<_>>()?;
+    let formats: Vec<Token> = words.map(|word| Token::new(word).ok()).collect::<Option<_>>()?;
     // A rejected stream's formats are ignored (RFC 3264 §6), and some peers
     // therefore leave them out.
     if formats.is_empty() && port != 0 {

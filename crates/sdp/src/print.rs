@@ -64,18 +64,10 @@ fn line(f: &mut Formatter<'_>, letter: char, value: impl Display) -> fmt::Result
     write!(f, "{letter}={value}\r\n")
 }
 
-fn lines(
-    f: &mut Formatter<'_>,
-    letter: char,
-    values: impl IntoIterator<Item = impl Display>,
-) -> fmt::Result {
-    values
-        .into_iter()
-        .try_for_each(|value| line(f, letter, value))
+fn lines(f: &mut Formatter<'_>, letter: char, values: impl IntoIterator<Item = impl Display>) -> fmt::Result {
+    values.into_iter().try_for_each(|value| line(f, letter, value))
 }
 
 fn unknown_lines(f: &mut Formatter<'_>, unknown: &[UnknownLine]) -> fmt::Result {
-    unknown
-        .iter()
-        .try_for_each(|unknown| line(f, unknown.letter, &unknown.value))
+    unknown.iter().try_for_each(|unknown| line(f, unknown.letter, &unknown.value))
 }

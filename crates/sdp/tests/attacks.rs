@@ -6,17 +6,15 @@ mod common;
 
 use common::{Phone, description, files};
 use sdp::{
-    Codec, Crypto, Limits, ParseErrorKind, Security, SessionDescription, StreamCapability,
-    StreamRefusal, TypedAttribute,
+    Codec, Crypto, Limits, ParseErrorKind, Security, SessionDescription, StreamCapability, StreamRefusal,
+    TypedAttribute,
 };
 use std::time::{Duration, Instant};
 
 /// The body of the attack message of that name.
 fn attack(name: &str) -> Option<Vec<u8>> {
     let file = format!("{name}.bin");
-    let message = files("attacks", ".bin")
-        .into_iter()
-        .find(|(n, _)| *n == file);
+    let message = files("attacks", ".bin").into_iter().find(|(n, _)| *n == file);
     let message = message?.1;
     let head = message.windows(4).position(|four| four == b"\r\n\r\n")?;
     Some(message[head + 4..].to_vec())
@@ -52,10 +50,7 @@ fn negotiating_more_formats_than_we_allow_would_still_be_quick() {
     let Some(body) = attack("sdp-128-fmts-x-fmtp") else {
         return;
     };
-    let limits = Limits {
-        formats: 1000,
-        ..Limits::default()
-    };
+    let limits = Limits { formats: 1000, ..Limits::default() };
     let offer = SessionDescription::parse_within(&body, &limits).unwrap();
     let began = Instant::now();
     assert!(phone().answer(&offer).is_ok());
@@ -70,13 +65,10 @@ fn an_empty_key_refuses_the_stream() {
     let offer = SessionDescription::parse(&body).unwrap();
     let mut phone = phone();
     let key = "1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
-    phone.wishes.streams =
-        vec![
-            StreamCapability::audio(49170, &[Codec::pcmu()]).secured(Security::Sdes {
-                keys: vec![Crypto::parse(key).unwrap()],
-                accept_plain: true,
-            }),
-        ];
+    phone.wishes.streams = vec![
+        StreamCapability::audio(49170, &[Codec::pcmu()])
+            .secured(Security::Sdes { keys: vec![Crypto::parse(key).unwrap()], accept_plain: true }),
+    ];
     let refusal = phone.wishes.answer(&offer).unwrap_err();
     assert_eq!(refusal.0, [StreamRefusal::Security]);
 }
@@ -93,25 +85,14 @@ fn media_is_not_sent_to_a_broadcast_address() {
 
 #[test]
 fn media_is_not_sent_to_loopback_or_a_group_unless_configured() {
-    for (address, loopback, multicast) in
-        [("127.0.0.1", true, false), ("224.2.1.1/127", false, true)]
-    {
+    for (address, loopback, multicast) in [("127.0.0.1", true, false), ("224.2.1.1/127", false, true)] {
         let connection = format!("c=IN IP4 {address}");
-        let lines = [
-            "v=0",
-            "o=- 1 1 IN IP4 192.0.2.1",
-            "s=-",
-            &connection,
-            "t=0 0",
-        ];
+        let lines = ["v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", &connection, "t=0 0"];
         let offer = description(&[&lines[..], &["m=audio 4000 RTP/AVP 0"]].concat());
         let mut phone = phone();
         let refusal = phone.wishes.answer(&offer).unwrap_err();
         assert_eq!(refusal.0, [StreamRefusal::Destination], "{address}");
-        phone.wishes.destinations = sdp::DestinationPolicy {
-            loopback,
-            multicast,
-        };
+        phone.wishes.destinations = sdp::DestinationPolicy { loopback, multicast };
         assert!(phone.answer(&offer).is_ok(), "{address}");
     }
 }
@@ -148,12 +129,9 @@ fn two_readings_of_one_description_are_refused_with_400() {
         let error = SessionDescription::parse(format!("{lines}{extra}\r\n")).unwrap_err();
         assert_eq!((error.kind, error.status()), (kind, 400), "{extra}");
     };
-    for (extra, letter) in [
-        ("v=0", 'v'),
-        ("o=- 2 2 IN IP4 192.0.2.2", 'o'),
-        ("s=other", 's'),
-        ("c=IN IP4 192.0.2.2", 'c'),
-    ] {
+    for (extra, letter) in
+        [("v=0", 'v'), ("o=- 2 2 IN IP4 192.0.2.2", 'o'), ("s=other", 's'), ("c=IN IP4 192.0.2.2", 'c')]
+    {
         refused(extra, ParseErrorKind::Duplicate { letter });
     }
     refused("a=x\ra=y", ParseErrorKind::ForbiddenCharacter);

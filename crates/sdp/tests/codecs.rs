@@ -26,16 +26,10 @@ fn a_payload_type_keeps_its_meaning_as_long_as_its_stream() {
     // Left alone, an offer finds another number.
     alice.wishes.streams[0].codecs = vec![speex.clone(), Codec::pcmu()];
     let offer = alice.wishes.offer_in(&alice.machine);
-    assert_eq!(
-        offer.media[0].codecs()[0],
-        speex.clone().with_payload_type(number(96))
-    );
+    assert_eq!(offer.media[0].codecs()[0], speex.clone().with_payload_type(number(96)));
 
     // By hand, it is refused on both sides.
-    let remapped = Rule::PayloadTypeRemapped {
-        media: 0,
-        payload_type: number(97),
-    };
+    let remapped = Rule::PayloadTypeRemapped { media: 0, payload_type: number(97) };
     let mut wrong = alice.wishes.offer();
     let ours = alice.machine.handle(Input::LocalOffer(wrong.clone()));
     assert_eq!(ours.unwrap_err().rule, remapped);

@@ -18,14 +18,9 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 fn every_line_of_the_field_survives_in_an_order_that_rfc_8866_allows() {
     let mut unchanged = 0;
     for (name, bytes) in files("sdp/sdp-transform", ".sdp") {
-        let parsed =
-            SessionDescription::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let parsed = SessionDescription::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let printed = parsed.to_string();
-        assert_eq!(
-            SessionDescription::parse(&printed).unwrap(),
-            parsed,
-            "{name}"
-        );
+        assert_eq!(SessionDescription::parse(&printed).unwrap(), parsed, "{name}");
 
         let (before, after) = (lines(&bytes), lines(printed.as_bytes()));
         unchanged += usize::from(before == after);
@@ -43,17 +38,12 @@ fn every_line_of_the_field_survives_in_an_order_that_rfc_8866_allows() {
         // Attributes keep their order.
         let attributes = |bytes: &[u8]| -> Vec<String> {
             let lines = lines(bytes).into_iter();
-            lines
-                .filter(|l| l.starts_with("a=") || l.starts_with("m="))
-                .collect()
+            lines.filter(|l| l.starts_with("a=") || l.starts_with("m=")).collect()
         };
         assert_eq!(attributes(&bytes), attributes(printed.as_bytes()), "{name}");
     }
     // Most of them are in order already and come out octet for octet.
-    assert!(
-        unchanged >= 15 || common::vectors("sdp").is_none(),
-        "{unchanged}"
-    );
+    assert!(unchanged >= 15 || common::vectors("sdp").is_none(), "{unchanged}");
 }
 
 #[test]
@@ -76,18 +66,12 @@ fn the_typed_views_read_what_a_browser_writes() {
     assert_eq!(audio.attribute::<sdp::Mid>().unwrap().0, "a1");
     assert_eq!(audio.attribute::<sdp::Setup>(), Some(sdp::Setup::Actpass));
     let fingerprint = audio.attribute::<sdp::Fingerprint>().unwrap();
-    assert_eq!(
-        (fingerprint.hash.as_str(), fingerprint.octets.len()),
-        ("sha-256", 32)
-    );
+    assert_eq!((fingerprint.hash.as_str(), fingerprint.octets.len()), ("sha-256", 32));
     assert_eq!(audio.attribute::<sdp::Rtcp>().unwrap().port, 56501);
     assert_eq!(audio.attribute::<sdp::RtcpMux>(), Some(sdp::RtcpMux));
     assert_eq!(audio.attributes.ice_ufrag(), Some("ETEn1v9DoTMB9J4r"));
     assert_eq!(audio.attributes.candidates().count(), 2);
-    assert_eq!(
-        audio.attributes.ice_options().collect::<Vec<_>>(),
-        ["trickle"]
-    );
+    assert_eq!(audio.attributes.ice_options().collect::<Vec<_>>(), ["trickle"]);
     assert_eq!(audio.attributes.ssrcs().count(), 1);
     let codecs = audio.codecs();
     let names: Vec<&str> = codecs.iter().map(|codec| codec.encoding.as_str()).collect();

@@ -73,11 +73,7 @@ fn each_direction_meets_each_other_with_and_without_hold() {
             let agreed = alice.machine.agreement().unwrap();
             let stated = |side: &sdp::SessionDescription| side.direction_of(&side.media[0]);
             assert_eq!(stated(&agreed.local), offered);
-            assert_eq!(
-                stated(&agreed.remote),
-                answered,
-                "{offered} {other_desired}"
-            );
+            assert_eq!(stated(&agreed.remote), answered, "{offered} {other_desired}");
             assert_eq!(direction(&alice), answered.reversed());
             assert_eq!(direction(&bob), answered);
         }
@@ -131,10 +127,7 @@ fn an_address_of_zeros_is_answered_by_its_direction_and_sent_nothing() {
     let mut hold = alice.wishes.offer_in(&alice.machine);
     let zeros = std::net::IpAddr::from([0, 0, 0, 0]);
     hold.connection = Some(sdp::ConnectionData::new(zeros));
-    alice
-        .machine
-        .handle(Input::LocalOffer(hold.clone()))
-        .unwrap();
+    alice.machine.handle(Input::LocalOffer(hold.clone())).unwrap();
     hold.origin.session_version = 1;
     let answer = bob.answer(&hold).unwrap();
     assert_eq!(answer.direction_of(&answer.media[0]), SendRecv);
@@ -146,11 +139,7 @@ fn an_address_of_zeros_is_answered_by_its_direction_and_sent_nothing() {
 /// RFC 8840 §4.1.1: with ICE, zeros only mean that candidates will follow.
 #[test]
 fn an_address_of_zeros_is_no_hold_where_ice_finds_the_address() {
-    let lines = [
-        "m=audio 9 RTP/AVP 0",
-        "c=IN IP4 0.0.0.0",
-        "a=ice-ufrag:abcd",
-    ];
+    let lines = ["m=audio 9 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=ice-ufrag:abcd"];
     let trickling = audio(1, &lines);
     assert!(!trickling.is_held_by_address(&trickling.media[0]));
     let held = audio(1, &lines[..2]);

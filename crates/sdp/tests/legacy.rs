@@ -110,10 +110,7 @@ fn every_kind_of_line_survives() {
 #[test]
 fn what_cannot_be_understood_is_said_with_its_line() {
     let error = SessionDescription::parse(USUAL.replace("m=audio", "m=")).unwrap_err();
-    assert_eq!(
-        (error.line, error.kind),
-        (6, ParseErrorKind::Malformed { letter: 'm' })
-    );
+    assert_eq!((error.line, error.kind), (6, ParseErrorKind::Malformed { letter: 'm' }));
     let error = SessionDescription::parse(USUAL.replace("o=", "x=")).unwrap_err();
     assert_eq!(error.kind, ParseErrorKind::Missing { letter: 'o' });
     for text in ["", "\r\n", "v=1\r\n", "o=- 1 1 IN IP4 x\r\nv=0\r\n"] {

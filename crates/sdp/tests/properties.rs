@@ -7,10 +7,7 @@ mod common;
 
 use common::{Phone, exchange};
 use proptest::prelude::*;
-use sdp::{
-    Codec, Direction, Input, MediaType, OfferAnswer, PayloadType, SessionDescription,
-    StreamCapability, Token,
-};
+use sdp::{Codec, Direction, Input, MediaType, OfferAnswer, PayloadType, SessionDescription, StreamCapability, Token};
 
 /// Text that is nearly a description, so that the parser gets far.
 fn nearly_a_description() -> impl Strategy<Value = Vec<u8>> {
@@ -63,14 +60,12 @@ fn stream() -> impl Strategy<Value = StreamCapability> {
     let media = prop::sample::select(vec![MediaType::Audio, MediaType::Video, MediaType::Text]);
     let codecs = prop::collection::vec(codec(), 1..5);
     let port = (1..8u16).prop_map(|n| 4000 + 2 * n);
-    (media, port, codecs, direction(), any::<bool>()).prop_map(
-        |(media, port, codecs, direction, on_hold)| {
-            let mut stream = StreamCapability::rtp(media, port, &codecs);
-            stream.direction = direction;
-            stream.on_hold = on_hold;
-            stream
-        },
-    )
+    (media, port, codecs, direction(), any::<bool>()).prop_map(|(media, port, codecs, direction, on_hold)| {
+        let mut stream = StreamCapability::rtp(media, port, &codecs);
+        stream.direction = direction;
+        stream.on_hold = on_hold;
+        stream
+    })
 }
 
 /// What happens in a session: who offers, and what the two wish by then.

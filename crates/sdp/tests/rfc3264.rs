@@ -6,9 +6,8 @@ mod common;
 
 use common::{Phone, audio, exchange};
 use sdp::{
-    Attribute, Capabilities, Codec, Direction, Input, MediaType, OfferAnswer, Output, PayloadType,
-    Protocol, Revision, Rule, SessionDescription, Side, State, StreamCapability, StreamRefusal,
-    Violation,
+    Attribute, Capabilities, Codec, Direction, Input, MediaType, OfferAnswer, Output, PayloadType, Protocol, Revision,
+    Rule, SessionDescription, Side, State, StreamCapability, StreamRefusal, Violation,
 };
 
 const PCMU: &str = "m=audio 4000 RTP/AVP 0";
@@ -190,10 +189,7 @@ fn an_offer_of_the_peer_is_first_unchanged_next_or_irregular() {
 fn an_m_line_never_goes_away() {
     let (mut alice, mut bob) = phones();
     exchange(&mut alice, &mut bob);
-    let removed = Rule::MediaRemoved {
-        expected: 1,
-        found: 0,
-    };
+    let removed = Rule::MediaRemoved { expected: 1, found: 0 };
     let nothing = audio(5, &[]);
     let ours = alice.machine.handle(Input::LocalOffer(nothing.clone()));
     assert_eq!(ours.unwrap_err().rule, removed);
@@ -218,10 +214,7 @@ fn a_removed_stream_leaves_a_slot_that_a_new_one_takes() {
         streams.into_iter().map(|s| (s.media, s.enabled)).collect()
     };
     let (audio, video_type) = (MediaType::Audio, MediaType::Video);
-    assert_eq!(
-        kinds(&bob),
-        [(video_type.clone(), true), (audio.clone(), true)]
-    );
+    assert_eq!(kinds(&bob), [(video_type.clone(), true), (audio.clone(), true)]);
 
     // Bob ends the video.
     bob.wishes.streams.pop();
@@ -230,9 +223,7 @@ fn a_removed_stream_leaves_a_slot_that_a_new_one_takes() {
 
     // Alice adds a second audio stream, in the slot of the video.
     alice.wishes.streams[0] = StreamCapability::audio(5006, &[Codec::pcma()]);
-    bob.wishes
-        .streams
-        .push(StreamCapability::audio(5006, &[Codec::pcma()]));
+    bob.wishes.streams.push(StreamCapability::audio(5006, &[Codec::pcma()]));
     exchange(&mut alice, &mut bob);
     assert_eq!(kinds(&bob), [(audio.clone(), true), (audio.clone(), true)]);
     let agreed = bob.machine.agreement().unwrap();
@@ -241,10 +232,7 @@ fn a_removed_stream_leaves_a_slot_that_a_new_one_takes() {
     assert_eq!(ports, [5006, 49170]);
 
     // And a third, below the others.
-    alice
-        .wishes
-        .streams
-        .push(StreamCapability::audio(5008, &[Codec::pcmu()]));
+    alice.wishes.streams.push(StreamCapability::audio(5008, &[Codec::pcmu()]));
     exchange(&mut alice, &mut bob);
     let third = (audio.clone(), false);
     assert_eq!(kinds(&bob), [(audio.clone(), true), (audio, true), third]);
@@ -253,10 +241,7 @@ fn a_removed_stream_leaves_a_slot_that_a_new_one_takes() {
 /// §6.
 #[test]
 fn nothing_in_common_for_all_streams_refuses_the_offer_with_its_reasons() {
-    let offer = audio(
-        1,
-        &[VIDEO, "m=audio 4000 RTP/SAVP 0", "m=audio 0 RTP/AVP 0"],
-    );
+    let offer = audio(1, &[VIDEO, "m=audio 4000 RTP/SAVP 0", "m=audio 0 RTP/AVP 0"]);
     let bob = Phone::audio(2, &[Codec::pcmu()]);
     use StreamRefusal::{NotSupported, OfferedDisabled};
     let refusal = bob.wishes.answer(&offer).unwrap_err();
@@ -311,11 +296,7 @@ fn rtcp_mux_is_answered_only_where_it_is_offered() {
     let mux = Attribute::property("rtcp-mux").unwrap();
     bob.wishes.streams[0].attributes.push(mux);
     let answer = |lines: &[&str]| bob.wishes.answer(&audio(1, lines)).unwrap();
-    assert!(
-        answer(&[PCMU, "a=rtcp-mux"]).media[0]
-            .attributes
-            .has("rtcp-mux")
-    );
+    assert!(answer(&[PCMU, "a=rtcp-mux"]).media[0].attributes.has("rtcp-mux"));
     assert!(!answer(&[PCMU]).media[0].attributes.has("rtcp-mux"));
 }
 

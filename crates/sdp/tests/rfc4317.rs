@@ -14,10 +14,7 @@ fn sections() -> BTreeMap<String, Vec<(String, SessionDescription)>> {
     for (name, bytes) in files("sdp/rfc4317", ".sdp") {
         let section = name.split('-').next().unwrap().to_owned();
         let description = SessionDescription::parse(&bytes).unwrap();
-        sections
-            .entry(section)
-            .or_default()
-            .push((name, description));
+        sections.entry(section).or_default().push((name, description));
     }
     sections
 }
@@ -46,18 +43,12 @@ fn every_exchange_leaves_both_sides_with_the_same_view() {
     for (section, descriptions) in sections() {
         let (mut alice, mut bob) = (OfferAnswer::strict(), OfferAnswer::strict());
         for pair in descriptions.chunks(2) {
-            let [(_, offer), (name, answer)] = pair else {
-                panic!("section {section} has an offer without answer")
-            };
+            let [(_, offer), (name, answer)] = pair else { panic!("section {section} has an offer without answer") };
             if name == ERRONEOUS {
                 continue;
             }
             let by_alice = offer.origin.username == "alice";
-            let (offerer, answerer) = if by_alice {
-                (&mut alice, &mut bob)
-            } else {
-                (&mut bob, &mut alice)
-            };
+            let (offerer, answerer) = if by_alice { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
             send_offer(offerer, answerer, offer);
             send_answer(answerer, offerer, answer);
 
@@ -112,11 +103,7 @@ fn outcome(section: &str, media: usize) -> Option<sdp::StreamAgreement> {
     let (mut alice, mut bob) = (OfferAnswer::new(), OfferAnswer::new());
     for pair in descriptions.chunks(2) {
         let by_alice = pair[0].1.origin.username == "alice";
-        let (offerer, answerer) = if by_alice {
-            (&mut alice, &mut bob)
-        } else {
-            (&mut bob, &mut alice)
-        };
+        let (offerer, answerer) = if by_alice { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
         send_offer(offerer, answerer, &pair[0].1);
         send_answer(answerer, offerer, &pair[1].1);
     }
@@ -130,10 +117,7 @@ fn each_side_sends_with_the_numbers_of_the_other() {
         return;
     };
     let numbers = |codecs: &[sdp::Codec]| -> Vec<(u8, String)> {
-        codecs
-            .iter()
-            .map(|c| (c.payload_type.number(), c.encoding.to_string()))
-            .collect()
+        codecs.iter().map(|c| (c.payload_type.number(), c.encoding.to_string())).collect()
     };
     assert_eq!(numbers(&audio.send), [(99, "iLBC".to_owned())]);
     assert!(numbers(&audio.receive).contains(&(97, "iLBC".to_owned())));
@@ -156,14 +140,8 @@ fn a_stream_goes_to_the_address_of_its_own_c_line() {
         return;
     };
     let destination = video.destination.unwrap();
-    assert_eq!(
-        destination.connection.host(),
-        "otherhost.biloxi.example.com"
-    );
-    assert_eq!(
-        (destination.port, destination.rtcp_port),
-        (49172, Some(49173))
-    );
+    assert_eq!(destination.connection.host(), "otherhost.biloxi.example.com");
+    assert_eq!((destination.port, destination.rtcp_port), (49172, Some(49173)));
 }
 
 /// §5.3: Bob does not know his address yet.

@@ -6,8 +6,8 @@ mod common;
 
 use common::{Phone, audio};
 use sdp::{
-    Codec, Crypto, Fingerprint, Input, OfferAnswer, Rule, Security, Setup, StreamCapability,
-    StreamRefusal, TypedAttribute,
+    Codec, Crypto, Fingerprint, Input, OfferAnswer, Rule, Security, Setup, StreamCapability, StreamRefusal,
+    TypedAttribute,
 };
 
 const LONG: &str = "AES_CM_128_HMAC_SHA1_80";
@@ -31,16 +31,11 @@ fn phone(number: u8, security: Security) -> Phone {
 }
 
 fn sdes(suite: &str) -> Security {
-    Security::Sdes {
-        keys: vec![Crypto::parse(&key(1, suite)).unwrap()],
-        accept_plain: false,
-    }
+    Security::Sdes { keys: vec![Crypto::parse(&key(1, suite)).unwrap()], accept_plain: false }
 }
 
 fn dtls() -> Security {
-    Security::Dtls {
-        fingerprint: Fingerprint::parse(FINGERPRINT).unwrap(),
-    }
+    Security::Dtls { fingerprint: Fingerprint::parse(FINGERPRINT).unwrap() }
 }
 
 /// The rule that an answer breaks.
@@ -54,10 +49,7 @@ fn broken_by(offer: &[&str], answer: &[&str]) -> Option<Rule> {
 /// Security expectation: a secure offer is never answered in the clear.
 #[test]
 fn plain_rtp_never_answers_an_offer_of_srtp() {
-    let sdes = |accept_plain| Security::Sdes {
-        keys: vec![Crypto::parse(&key(1, LONG)).unwrap()],
-        accept_plain,
-    };
+    let sdes = |accept_plain| Security::Sdes { keys: vec![Crypto::parse(&key(1, LONG)).unwrap()], accept_plain };
     let policies = [Security::None, sdes(false), sdes(true), dtls()];
     // Rows: the offerer; columns: the answerer in the same order.
     let table = [
@@ -86,9 +78,7 @@ fn plain_rtp_never_answers_an_offer_of_srtp() {
 fn an_answer_chooses_one_of_the_offered_keys() {
     let offer = [SRTP, &line(1, LONG), &line(2, SHORT)];
     let answered = |lines: &[String]| {
-        let lines: Vec<&str> = std::iter::once(SRTP)
-            .chain(lines.iter().map(String::as_str))
-            .collect();
+        let lines: Vec<&str> = std::iter::once(SRTP).chain(lines.iter().map(String::as_str)).collect();
         broken_by(&offer, &lines)
     };
     let foreign = Some(Rule::CryptoNotOffered { media: 0 });
@@ -103,15 +93,7 @@ fn an_answer_chooses_one_of_the_offered_keys() {
 #[test]
 fn a_key_answers_the_line_whose_suite_we_have() {
     let bob = phone(2, sdes(SHORT));
-    let offer = audio(
-        1,
-        &[
-            SRTP,
-            "a=crypto:0 X inline:AAAA",
-            &line(6, LONG),
-            &line(7, SHORT),
-        ],
-    );
+    let offer = audio(1, &[SRTP, "a=crypto:0 X inline:AAAA", &line(6, LONG), &line(7, SHORT)]);
     let answer = bob.wishes.answer(&offer).unwrap();
     let chosen: Crypto = answer.media[0].attribute().unwrap();
     assert_eq!(chosen, Crypto::parse(&key(7, SHORT)).unwrap());

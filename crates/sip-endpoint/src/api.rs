@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip_message::{
-    Flow, Host, ListenerId, Message, Refusal, Request, Response, StatusCode, Transport,
-};
+use sip_message::{Flow, Host, ListenerId, Message, Refusal, Request, Response, StatusCode, Transport};
 
 /// One of our listeners, as the endpoint needs to know it for Via, Contact and Record-Route. The endpoint's own
 /// addresses come from this list and never from live connections.
@@ -278,17 +276,7 @@ pub struct Settings {
 
 impl LookupRequest {
     /// The question about a host with these parts.
-    pub fn new(
-        host: Host<'_>,
-        port: Option<u16>,
-        transport: Option<Transport>,
-        secure: bool,
-    ) -> LookupRequest {
-        LookupRequest {
-            host: host.to_string().into(),
-            port,
-            transport,
-            secure,
-        }
+    pub fn new(host: Host<'_>, port: Option<u16>, transport: Option<Transport>, secure: bool) -> LookupRequest {
+        LookupRequest { host: host.to_string().into(), port, transport, secure }
     }
 }

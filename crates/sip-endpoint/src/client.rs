@@ -10,9 +10,7 @@ use sip_message::{Flow, HeaderName, Method, Request, Response, StatusCode, Trans
 use sip_transaction::{Output as Order, Outputs, Reason, Timer};
 
 use crate::Endpoint;
-use crate::api::{
-    ClientId, Destination, Event, Listener, LookupError, Misuse, Output, SendTo, Target,
-};
+use crate::api::{ClientId, Destination, Event, Listener, LookupError, Misuse, Output, SendTo, Target};
 use crate::cookie::BranchCookie;
 use crate::endpoint::{Core, Due, Token};
 use crate::machine::{ClientInput, ClientMachine};
@@ -65,13 +63,7 @@ enum Cancel {
 impl Endpoint {
     /// Sends a request: puts our Via on top, finds the next hop, and tries its targets one after the other until one
     /// answers. `mark` is written into the branch behind our own value (RFC 5393 §4.2.1: what a loop is told by).
-    pub fn send(
-        &mut self,
-        now: Instant,
-        request: Request,
-        to: SendTo,
-        mark: Option<u64>,
-    ) -> Result<ClientId, Misuse> {
+    pub fn send(&mut self, now: Instant, request: Request, to: SendTo, mark: Option<u64>) -> Result<ClientId, Misuse> {
         let (clients, core) = self.clients();
         clients.send(core, now, request, to, mark).map(ClientId)
     }
@@ -85,12 +77,7 @@ impl Endpoint {
 
     /// Cancels an INVITE, now or as soon as a provisional response allows it (RFC 3261 §9.1). Nothing happens when it
     /// has its final response.
-    pub fn cancel(
-        &mut self,
-        now: Instant,
-        client: ClientId,
-        reason: Option<&str>,
-    ) -> Result<(), Misuse> {
+    pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<&str>) -> Result<(), Misuse> {
         let (clients, core) = self.clients();
         clients.cancel(core, now, client.0, reason)
     }
@@ -98,29 +85,18 @@ impl Endpoint {
 
 impl Clients {
     pub(crate) fn new() -> Clients {
-        Clients {
-            entries: Slab::new(),
-        }
+        Clients { entries: Slab::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(crate) fn receive(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        flow: Flow,
-        response: Response,
-    ) {
+    pub(crate) fn receive(&mut self, core: &mut Core, now: Instant, flow: Flow, response: Response) {
         let Some(Ok(via)) = response.headers().get::<Via>() else {
             return;
         };
-        let Some(cookie) = via
-            .branch()
-            .and_then(|branch| BranchCookie::read(branch, &core.secrets))
-        else {
+        let Some(cookie) = via.branch().and_then(|branch| BranchCookie::read(branch, &core.secrets)) else {
             return;
         };
         let Some(Ok(cseq)) = response.headers().get::<Cseq>() else {
@@ -147,10 +123,7 @@ impl Clients {
             return;
         }
         let status = response.status();
-        if status == StatusCode::SERVICE_UNAVAILABLE
-            && !entry.answered
-            && entry.has_another_target()
-        {
+        if status == StatusCode::SERVICE_UNAVAILABLE && !entry.answered && entry.has_another_target() {
             // RFC 3263 §4.3. The machine still sees the response, so that an INVITE's is acknowledged.
             self.fail_over(core, now, key, &response);
             return;
@@ -171,10 +144,7 @@ impl Clients {
             return;
         };
         let orders = machine.handle(ClientInput::Response(response), &core.settings.timers);
-        let sends = orders
-            .into_iter()
-            .filter(|order| matches!(order, Order::Send(_)))
-            .collect();
+        let sends = orders.into_iter().filter(|order| matches!(order, Order::Send(_))).collect();
         self.obey(core, now, key, sends, None);
         self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -200,11 +170,7 @@ impl Clients {
         let Some(Token::Client(key)) = Token::read(token) else {
             return;
         };
-        let Some(entry) = self
-            .entries
-            .get_mut(key)
-            .filter(|entry| entry.machine.is_none())
-        else {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.machine.is_none()) else {
             return;
         };
         let Some(retry) = &mut entry.retry else {
@@ -239,8 +205,7 @@ impl Clients {
     ) -> Result<Key, Misuse> {
         let targets = match to {
             SendTo::Flow(flow) => {
-                core.listener(flow.listener)
-                    .ok_or(Misuse::NoListener(flow.transport))?;
+                core.listener(flow.listener).ok_or(Misuse::NoListener(flow.transport))?;
                 let key = self.insert(request.method().clone(), mark);
                 self.attempt(core, now, key, request, Destination::Flow(flow));
                 return Ok(key);
@@ -250,26 +215,17 @@ impl Clients {
                 NextHop::Known(target) => VecDeque::from([target]),
                 NextHop::Lookup(lookup) => {
                     let key = self.insert(request.method().clone(), mark);
-                    let retry = Retry {
-                        request,
-                        targets: VecDeque::new(),
-                    };
+                    let retry = Retry { request, targets: VecDeque::new() };
                     if let Some(entry) = self.entries.get_mut(key) {
                         entry.retry = Some(Box::new(retry));
                     }
-                    core.outputs.push_back(Output::Lookup {
-                        token: Token::Client(key).write(),
-                        request: lookup,
-                    });
+                    core.outputs.push_back(Output::Lookup { token: Token::Client(key).write(), request: lookup });
                     return Ok(key);
                 }
             },
         };
         let first = targets.front().ok_or(Misuse::NoNextHop)?;
-        if targets
-            .iter()
-            .all(|target| core.listener_for(target).is_none())
-        {
+        if targets.iter().all(|target| core.listener_for(target).is_none()) {
             return Err(Misuse::NoListener(first.transport));
         }
         let key = self.insert(request.method().clone(), mark);
@@ -280,25 +236,15 @@ impl Clients {
         Ok(key)
     }
 
-    fn send_ack(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        request: Request,
-        to: SendTo,
-    ) -> Result<(), Misuse> {
+    fn send_ack(&mut self, core: &mut Core, now: Instant, request: Request, to: SendTo) -> Result<(), Misuse> {
         let destination = match to {
             SendTo::Flow(flow) => Destination::Flow(flow),
-            SendTo::Targets(targets) => {
-                core.destination(targets.into_iter().next().ok_or(Misuse::NoNextHop)?)?
-            }
+            SendTo::Targets(targets) => core.destination(targets.into_iter().next().ok_or(Misuse::NoNextHop)?)?,
             SendTo::NextHop => match next_hop::of(&request).ok_or(Misuse::NoNextHop)? {
                 NextHop::Known(target) => core.destination(target)?,
                 NextHop::Lookup(_) => {
                     // The entry only waits for the answer; see `resolved`.
-                    return self
-                        .send(core, now, request, SendTo::NextHop, None)
-                        .map(|_| ());
+                    return self.send(core, now, request, SendTo::NextHop, None).map(|_| ());
                 }
             },
         };
@@ -313,32 +259,18 @@ impl Clients {
         let Some(retry) = entry.retry.take() else {
             return;
         };
-        let destination = retry
-            .targets
-            .into_iter()
-            .find_map(|target| core.destination(target).ok());
+        let destination = retry.targets.into_iter().find_map(|target| core.destination(target).ok());
         if let Some(destination) = destination {
             core.transmit_ack(retry.request, destination);
         }
     }
 
-    fn cancel(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        key: Key,
-        reason: Option<&str>,
-    ) -> Result<(), Misuse> {
+    fn cancel(&mut self, core: &mut Core, now: Instant, key: Key, reason: Option<&str>) -> Result<(), Misuse> {
         let entry = self.entries.get_mut(key).ok_or(Misuse::Ended)?;
-        if entry.answered
-            || entry.method != Method::Invite
-            || !matches!(entry.cancel, Cancel::NotWanted)
-        {
+        if entry.answered || entry.method != Method::Invite || !matches!(entry.cancel, Cancel::NotWanted) {
             return Ok(());
         }
-        entry.cancel = Cancel::Wanted {
-            reason: reason.map(Into::into),
-        };
+        entry.cancel = Cancel::Wanted { reason: reason.map(Into::into) };
         self.send_wanted_cancel(core, now, key);
         Ok(())
     }
@@ -419,22 +351,11 @@ impl Clients {
         self.attempt(core, now, key, request, destination);
     }
 
-    fn attempt(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        key: Key,
-        mut request: Request,
-        destination: Destination,
-    ) {
+    fn attempt(&mut self, core: &mut Core, now: Instant, key: Key, mut request: Request, destination: Destination) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        let cookie = BranchCookie {
-            partition: core.settings.partition,
-            key,
-            attempt: entry.attempt,
-        };
+        let cookie = BranchCookie { partition: core.settings.partition, key, attempt: entry.attempt };
         core.push_via(&mut request, &destination, cookie, entry.mark);
         entry.destination = Some(destination);
         let bytes = core.print(|out| request.write(out));
@@ -449,8 +370,7 @@ impl Clients {
             return;
         };
         let transport = destination.transport();
-        let (machine, orders) =
-            ClientMachine::start(&entry.method, bytes, transport, &core.settings.timers);
+        let (machine, orders) = ClientMachine::start(&entry.method, bytes, transport, &core.settings.timers);
         entry.machine = Some(machine);
         self.obey(core, now, key, orders, None);
     }
@@ -466,14 +386,7 @@ impl Clients {
         self.obey(core, now, key, orders, None);
     }
 
-    fn take_response(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        key: Key,
-        flow: Flow,
-        response: Response,
-    ) {
+    fn take_response(&mut self, core: &mut Core, now: Instant, key: Key, flow: Flow, response: Response) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -503,16 +416,10 @@ impl Clients {
                     let Some(to) = entry.destination.clone() else {
                         continue;
                     };
-                    core.outputs.push_back(Output::Transmit {
-                        to,
-                        bytes,
-                        token: Token::Client(key).write(),
-                    });
+                    core.outputs.push_back(Output::Transmit { to, bytes, token: Token::Client(key).write() });
                 }
                 Order::SetTimer(timer, after) => {
-                    entry
-                        .armed
-                        .set(&mut core.wheel, now, timer, after, Due::Client(key, timer));
+                    entry.armed.set(&mut core.wheel, now, timer, after, Due::Client(key, timer));
                 }
                 Order::CancelTimer(timer) => entry.armed.cancel(&mut core.wheel, timer),
                 Order::DeliverToUser => {
@@ -523,11 +430,7 @@ impl Clients {
                             entry.answered = true;
                             entry.retry = None;
                         }
-                        core.event(Event::Response {
-                            client: ClientId(key),
-                            response,
-                            flow,
-                        });
+                        core.event(Event::Response { client: ClientId(key), response, flow });
                     }
                 }
                 Order::Terminated(reason) => ended = Some(reason),
@@ -537,9 +440,7 @@ impl Clients {
         match ended {
             None => {}
             Some(Reason::Timeout) => self.next_attempt(core, now, key, StatusCode::REQUEST_TIMEOUT),
-            Some(Reason::TransportFailed) => {
-                self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Some(Reason::TransportFailed) => self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE),
             Some(Reason::CancelTimeout) => self.fail(core, key, StatusCode::REQUEST_TERMINATED),
             Some(_) => self.end(core, key),
         }
@@ -551,10 +452,7 @@ impl Clients {
         };
         if !entry.answered && entry.is_users() {
             entry.answered = true;
-            core.event(Event::Failed {
-                client: ClientId(key),
-                status,
-            });
+            core.event(Event::Failed { client: ClientId(key), status });
         }
         self.end(core, key);
     }
@@ -570,9 +468,7 @@ impl Clients {
                     invite.cancel = Cancel::Sent(None);
                 }
             }
-            _ => core.event(Event::ClientEnded {
-                client: ClientId(key),
-            }),
+            _ => core.event(Event::ClientEnded { client: ClientId(key) }),
         }
     }
 }
@@ -593,9 +489,7 @@ impl Client {
     }
 
     fn has_another_target(&self) -> bool {
-        self.retry
-            .as_ref()
-            .is_some_and(|retry| !retry.targets.is_empty())
+        self.retry.as_ref().is_some_and(|retry| !retry.targets.is_empty())
     }
 
     /// Whether the user hears of this entry's responses.
@@ -607,28 +501,17 @@ impl Client {
 /// RFC 3261 §9.1: the CANCEL of an INVITE as it was sent. `None` can't be but for an INVITE that we printed ill.
 fn cancel_of(invite: &Bytes, reason: Option<&str>) -> Option<Request> {
     let limits = sip_message::Limits::default();
-    let Ok(sip_message::Message::Request(invite)) =
-        sip_message::parse_datagram(invite.clone(), &limits)
-    else {
+    let Ok(sip_message::Message::Request(invite)) = sip_message::parse_datagram(invite.clone(), &limits) else {
         return None;
     };
     let mut cancel = Request::new(Method::Cancel, &invite.uri().to_buf());
     let headers = cancel.headers_mut();
-    headers
-        .push(HeaderName::Via, invite.headers().first(HeaderName::Via)?)
-        .ok()?;
-    for name in [
-        HeaderName::Route,
-        HeaderName::From,
-        HeaderName::To,
-        HeaderName::CallId,
-    ] {
+    headers.push(HeaderName::Via, invite.headers().first(HeaderName::Via)?).ok()?;
+    for name in [HeaderName::Route, HeaderName::From, HeaderName::To, HeaderName::CallId] {
         headers.copy_from(invite.headers(), name);
     }
     let cseq = invite.headers().get::<Cseq>()?.ok()?;
-    headers
-        .push(HeaderName::Cseq, format_args!("{} CANCEL", cseq.sequence))
-        .ok()?;
+    headers.push(HeaderName::Cseq, format_args!("{} CANCEL", cseq.sequence)).ok()?;
     headers.push(HeaderName::MaxForwards, 70).ok()?;
     if let Some(reason) = reason {
         headers.push(HeaderName::Reason, reason).ok()?;
@@ -638,52 +521,31 @@ fn cancel_of(invite: &Bytes, reason: Option<&str>) -> Option<Request> {
 
 impl Core {
     pub(crate) fn listener(&self, id: sip_message::ListenerId) -> Option<&Listener> {
-        self.settings
-            .listeners
-            .iter()
-            .find(|listener| listener.id == id)
+        self.settings.listeners.iter().find(|listener| listener.id == id)
     }
 
     /// The listener that stands at our end on the way to a target: same protocol, same address family.
     fn listener_for(&self, target: &Target) -> Option<&Listener> {
         let same_family = |listener: &&Listener| listener.local.is_ipv4() == target.addr.is_ipv4();
-        self.settings
-            .listeners
-            .iter()
-            .filter(same_family)
-            .find(|listener| listener.transport == target.transport)
+        self.settings.listeners.iter().filter(same_family).find(|listener| listener.transport == target.transport)
     }
 
     fn destination(&self, target: Target) -> Result<Destination, Misuse> {
-        let listener = self
-            .listener_for(&target)
-            .ok_or(Misuse::NoListener(target.transport))?
-            .id;
+        let listener = self.listener_for(&target).ok_or(Misuse::NoListener(target.transport))?.id;
         Ok(Destination::Target { listener, target })
     }
 
     fn is_too_long_for(&self, target: &Target, request: &Request) -> bool {
         // 200 octets are kept free for the Via that is still to come (§18.1.1).
-        target.transport == Transport::Udp
-            && request.printed_len() + 200 > self.settings.datagram_limit + 200
+        target.transport == Transport::Udp && request.printed_len() + 200 > self.settings.datagram_limit + 200
     }
 
     fn over_stream(&self, target: &Target) -> Option<Destination> {
-        self.destination(Target {
-            transport: Transport::Tcp,
-            ..target.clone()
-        })
-        .ok()
+        self.destination(Target { transport: Transport::Tcp, ..target.clone() }).ok()
     }
 
     /// Puts our Via on top of a request.
-    fn push_via(
-        &self,
-        request: &mut Request,
-        to: &Destination,
-        cookie: BranchCookie,
-        mark: Option<u64>,
-    ) {
+    fn push_via(&self, request: &mut Request, to: &Destination, cookie: BranchCookie, mark: Option<u64>) {
         let listener = match to {
             Destination::Flow(flow) => self.listener(flow.listener),
             Destination::Target { listener, .. } => self.listener(*listener),
@@ -696,37 +558,19 @@ impl Core {
         via.push(' ');
         via.push_str(&listener.sent_by);
         // RFC 3581 §3: ask for answers to where they can reach us through an address translator.
-        via.push_str(if transport == Transport::Udp {
-            ";rport;branch="
-        } else {
-            ";branch="
-        });
+        via.push_str(if transport == Transport::Udp { ";rport;branch=" } else { ";branch=" });
         cookie.write(&self.secrets, mark, &mut via);
-        request
-            .headers_mut()
-            .push_front(HeaderName::Via, via)
-            .expect("a listener's sent-by has no line break");
+        request.headers_mut().push_front(HeaderName::Via, via).expect("a listener's sent-by has no line break");
     }
 
     fn transmit_ack(&mut self, mut request: Request, to: Destination) {
         // §8.1.1.7, §13.2.2.4: the ACK of a 2xx has a branch of its own, and no transaction.
         let random = self.secrets.random();
-        let key = Key {
-            slot: random as u32,
-            generation: (random >> 32) as u32,
-        };
-        let cookie = BranchCookie {
-            partition: self.settings.partition,
-            key,
-            attempt: 0,
-        };
+        let key = Key { slot: random as u32, generation: (random >> 32) as u32 };
+        let cookie = BranchCookie { partition: self.settings.partition, key, attempt: 0 };
         self.push_via(&mut request, &to, cookie, None);
         let bytes = self.print(|out| request.write(out));
-        self.outputs.push_back(Output::Transmit {
-            to,
-            bytes,
-            token: 0,
-        });
+        self.outputs.push_back(Output::Transmit { to, bytes, token: 0 });
     }
 }
 

@@ -82,10 +82,7 @@ impl BranchCookie {
         }
         let cookie = BranchCookie {
             partition: hex(&digits[0..2])? as u8,
-            key: Key {
-                slot: hex(&digits[2..10])? as u32,
-                generation: hex(&digits[10..18])? as u32,
-            },
+            key: Key { slot: hex(&digits[2..10])? as u32, generation: hex(&digits[10..18])? as u32 },
             attempt: hex(&digits[26..28])? as u8,
         };
         Some((cookie, hex(&digits[18..26])? as u32))
@@ -93,10 +90,7 @@ impl BranchCookie {
 
     fn check(self, secrets: &Secrets) -> u32 {
         let value = u64::from(self.key.slot) << 32 | u64::from(self.key.generation);
-        secrets.keyed(
-            u64::from(self.partition) << 8 | u64::from(self.attempt),
-            value,
-        ) as u32
+        secrets.keyed(u64::from(self.partition) << 8 | u64::from(self.attempt), value) as u32
     }
 }
 
@@ -142,14 +136,7 @@ mod tests {
     #[test]
     fn a_branch_is_read_back_by_its_maker_and_by_nobody_else() {
         let secrets = Secrets::new(1);
-        let cookie = BranchCookie {
-            partition: 3,
-            key: Key {
-                slot: 77,
-                generation: 9,
-            },
-            attempt: 2,
-        };
+        let cookie = BranchCookie { partition: 3, key: Key { slot: 77, generation: 9 }, attempt: 2 };
         for mark in [None, Some(0xdead_beef)] {
             let mut branch = String::new();
             cookie.write(&secrets, mark, &mut branch);
@@ -162,23 +149,13 @@ mod tests {
     #[test]
     fn a_branch_that_was_tampered_with_is_not_ours() {
         let secrets = Secrets::new(1);
-        let cookie = BranchCookie {
-            partition: 0,
-            key: Key {
-                slot: 1,
-                generation: 1,
-            },
-            attempt: 0,
-        };
+        let cookie = BranchCookie { partition: 0, key: Key { slot: 1, generation: 1 }, attempt: 0 };
         let mut branch = String::new();
         cookie.write(&secrets, None, &mut branch);
         for at in MAGIC.len()..branch.len() {
             let mut other = branch.clone().into_bytes();
             other[at] = if other[at] == b'0' { b'1' } else { b'0' };
-            assert_eq!(
-                BranchCookie::read(&String::from_utf8(other).unwrap(), &secrets),
-                None
-            );
+            assert_eq!(BranchCookie::read(&String::from_utf8(other).unwrap(), &secrets), None);
         }
     }
 

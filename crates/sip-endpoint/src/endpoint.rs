@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_message::header::{To, Via};
-use sip_message::{
-    Flow, HeaderName, Headers, Host, Message, Method, Refusal, Request, Response, SipUri,
-};
+use sip_message::{Flow, HeaderName, Headers, Host, Message, Method, Refusal, Request, Response, SipUri};
 use sip_transaction::Timer;
 
 use crate::api::{Destination, Event, Input, Listener, Output, Settings, TimerId};
@@ -79,31 +77,20 @@ impl Endpoint {
     /// Takes in something that happened.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Received {
-                flow,
-                received: Ok(Message::Request(request)),
-            } => {
+            Input::Received { flow, received: Ok(Message::Request(request)) } => {
                 self.servers.receive(&mut self.core, now, flow, request);
             }
-            Input::Received {
-                flow,
-                received: Ok(Message::Response(response)),
-            } => {
+            Input::Received { flow, received: Ok(Message::Response(response)) } => {
                 self.clients.receive(&mut self.core, now, flow, response);
             }
-            Input::Received {
-                flow,
-                received: Err(refusal),
-            } => self.refuse(&flow, &refusal),
+            Input::Received { flow, received: Err(refusal) } => self.refuse(&flow, &refusal),
             Input::TransmitFailed { token } => match Token::read(token) {
                 Some(Token::Server(key)) => self.servers.transmit_failed(&mut self.core, now, key),
                 Some(Token::Client(key)) => self.clients.transmit_failed(&mut self.core, now, key),
                 None => {}
             },
             Input::ConnectionClosed { flow } => self.core.event(Event::FlowEnded { flow }),
-            Input::Resolved { token, result } => {
-                self.clients.resolved(&mut self.core, now, token, result)
-            }
+            Input::Resolved { token, result } => self.clients.resolved(&mut self.core, now, token, result),
             Input::TimePassed => self.time_passed(now),
         }
     }
@@ -149,28 +136,16 @@ impl Endpoint {
 
     /// The listener that a flow belongs to.
     pub fn listener_of(&self, flow: &Flow) -> Option<&Listener> {
-        self.core
-            .settings
-            .listeners
-            .iter()
-            .find(|listener| listener.id == flow.listener)
+        self.core.settings.listeners.iter().find(|listener| listener.id == flow.listener)
     }
 
     /// Whether a URI's host and port name one of our listeners, by its address or by what its Via says.
     pub fn is_own_address(&self, uri: &SipUri<'_>) -> bool {
         self.core.settings.listeners.iter().any(|listener| {
-            let port = uri
-                .port()
-                .unwrap_or(if uri.is_secure() { 5061 } else { 5060 });
+            let port = uri.port().unwrap_or(if uri.is_secure() { 5061 } else { 5060 });
             let same_host = match uri.host() {
-                Host::V4(ip) => {
-                    listener.local.ip() == ip
-                        || listener.local.ip().is_unspecified() && ip.is_loopback()
-                }
-                Host::V6(ip) => {
-                    listener.local.ip() == ip
-                        || listener.local.ip().is_unspecified() && ip.is_loopback()
-                }
+                Host::V4(ip) => listener.local.ip() == ip || listener.local.ip().is_unspecified() && ip.is_loopback(),
+                Host::V6(ip) => listener.local.ip() == ip || listener.local.ip().is_unspecified() && ip.is_loopback(),
                 Host::Name(_) => false,
             };
             same_host && port == listener.local.port() || names(&listener.sent_by, uri)
@@ -212,16 +187,9 @@ impl Endpoint {
     fn time_passed(&mut self, now: Instant) {
         while let Some((key, due)) = self.core.wheel.expired(now) {
             match due {
-                Due::Server(server, timer) => {
-                    self.servers.timer_fired(&mut self.core, now, server, timer)
-                }
-                Due::Client(client, timer) => {
-                    self.clients.timer_fired(&mut self.core, now, client, timer)
-                }
-                Due::User(token) => self.core.event(Event::TimerFired {
-                    timer: TimerId(key),
-                    token,
-                }),
+                Due::Server(server, timer) => self.servers.timer_fired(&mut self.core, now, server, timer),
+                Due::Client(client, timer) => self.clients.timer_fired(&mut self.core, now, client, timer),
+                Due::User(token) => self.core.event(Event::TimerFired { timer: TimerId(key), token }),
             }
         }
     }
@@ -252,17 +220,10 @@ impl Core {
         self.add_tag(&mut response);
         let to = Destination::Flow(match flow.connection {
             Some(_) => *flow,
-            None => Flow {
-                remote: via::datagram_return(response.headers(), flow),
-                ..*flow
-            },
+            None => Flow { remote: via::datagram_return(response.headers(), flow), ..*flow },
         });
         let bytes = self.print(|out| response.write(out));
-        self.outputs.push_back(Output::Transmit {
-            to,
-            bytes,
-            token: 0,
-        });
+        self.outputs.push_back(Output::Transmit { to, bytes, token: 0 });
     }
 
     pub(crate) fn add_tag(&mut self, response: &mut Response) {
@@ -276,14 +237,8 @@ impl Core {
             return;
         };
         // A bare addr-spec takes a header parameter too (RFC 3261 §20).
-        let tagged = format!(
-            "{to};tag={}",
-            cookie::tag(self.settings.partition, &mut self.secrets)
-        );
-        response
-            .headers_mut()
-            .replace_first(HeaderName::To, tagged)
-            .expect("a To that was parsed has no line break");
+        let tagged = format!("{to};tag={}", cookie::tag(self.settings.partition, &mut self.secrets));
+        response.headers_mut().replace_first(HeaderName::To, tagged).expect("a To that was parsed has no line break");
     }
 }
 
@@ -304,23 +259,16 @@ pub fn partition_of(message: &Message) -> Option<u8> {
 }
 
 fn has_to_tag(headers: &Headers) -> bool {
-    headers
-        .get::<To>()
-        .is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
+    headers.get::<To>().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
 }
 
 /// Whether `sent_by` (`host[:port]`) is what the URI names.
 fn names(sent_by: &str, uri: &SipUri<'_>) -> bool {
     let host = uri.host().to_string();
-    let Some(rest) = sent_by
-        .get(..host.len())
-        .filter(|start| start.eq_ignore_ascii_case(&host))
-    else {
+    let Some(rest) = sent_by.get(..host.len()).filter(|start| start.eq_ignore_ascii_case(&host)) else {
         return false;
     };
-    let port = sent_by[rest.len()..]
-        .strip_prefix(':')
-        .and_then(|port| port.parse().ok());
+    let port = sent_by[rest.len()..].strip_prefix(':').and_then(|port| port.parse().ok());
     match (&sent_by[rest.len()..], port) {
         ("", _) => uri.port().is_none_or(|port| port == 5060 || port == 5061),
         (_, port @ Some(_)) => uri.port() == port,
@@ -348,10 +296,7 @@ impl Token {
     }
 
     pub(crate) fn read(token: u64) -> Option<Token> {
-        let key = Key {
-            slot: (token >> 32) as u32 & 0x7fff_ffff,
-            generation: token as u32,
-        };
+        let key = Key { slot: (token >> 32) as u32 & 0x7fff_ffff, generation: token as u32 };
         match token {
             0 => None,
             token if token & Token::CLIENT != 0 => Some(Token::Client(key)),
@@ -364,8 +309,5 @@ impl Token {
 /// a dialog, never an ACK, a CANCEL or what is in a dialog (RFC 3261 §12.2: it has a To tag).
 pub(crate) fn may_be_shed(request: &Request) -> bool {
     !has_to_tag(request.headers())
-        && !matches!(
-            request.method(),
-            Method::Ack | Method::Cancel | Method::Bye | Method::Prack
-        )
+        && !matches!(request.method(), Method::Ack | Method::Cancel | Method::Bye | Method::Prack)
 }

@@ -32,8 +32,8 @@ mod via;
 mod wheel;
 
 pub use api::{
-    ClientId, Destination, Ended, Event, Input, Listener, LookupError, LookupRequest, Misuse,
-    Output, SendTo, ServerId, Settings, Target, TimerId,
+    ClientId, Destination, Ended, Event, Input, Listener, LookupError, LookupRequest, Misuse, Output, SendTo, ServerId,
+    Settings, Target, TimerId,
 };
 pub use endpoint::{Endpoint, Load, partition_of};
 pub use sip_transaction::Timers;

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use sip_message::{Method, Response, StatusCode, Transport};
 use sip_transaction::{
-    InviteClientTransaction, InviteServerTransaction, NonInviteClientTransaction,
-    NonInviteServerTransaction, Outputs, Timer, Timers, invite_client, invite_server,
-    non_invite_client, non_invite_server,
+    InviteClientTransaction, InviteServerTransaction, NonInviteClientTransaction, NonInviteServerTransaction, Outputs,
+    Timer, Timers, invite_client, invite_server, non_invite_client, non_invite_server,
 };
 
 /// A client transaction.
@@ -35,8 +34,7 @@ impl ClientMachine {
                 (ClientMachine::Invite(machine), outputs)
             }
             _ => {
-                let (machine, outputs) =
-                    NonInviteClientTransaction::start(bytes, transport, timers);
+                let (machine, outputs) = NonInviteClientTransaction::start(bytes, transport, timers);
                 (ClientMachine::NonInvite(machine), outputs)
             }
         }
@@ -71,9 +69,7 @@ impl ClientMachine {
     /// The INVITE as it was sent, when a provisional response came and no final one: the time for a CANCEL.
     pub(crate) fn cancellable_invite(&self) -> Option<Bytes> {
         match self {
-            ClientMachine::Invite(machine)
-                if machine.state() == invite_client::State::Proceeding =>
-            {
+            ClientMachine::Invite(machine) if machine.state() == invite_client::State::Proceeding => {
                 machine.request().cloned()
             }
             _ => None,
@@ -97,11 +93,7 @@ pub(crate) enum ServerInput {
 }
 
 impl ServerMachine {
-    pub(crate) fn start(
-        method: &Method,
-        transport: Transport,
-        timers: &Timers,
-    ) -> (ServerMachine, Outputs) {
+    pub(crate) fn start(method: &Method, transport: Transport, timers: &Timers) -> (ServerMachine, Outputs) {
         match method {
             Method::Invite => {
                 let (machine, outputs) = InviteServerTransaction::start(transport, timers);

@@ -46,11 +46,7 @@ fn of_uri(uri: &SipUri<'_>) -> NextHop {
             return NextHop::Lookup(LookupRequest::new(host, uri.port(), transport, secure));
         }
     };
-    let transport = transport.unwrap_or(if secure {
-        Transport::Tls
-    } else {
-        Transport::Udp
-    });
+    let transport = transport.unwrap_or(if secure { Transport::Tls } else { Transport::Udp });
     let server_name = transport.is_secure().then(|| host.to_string().into());
     NextHop::Known(Target {
         transport,

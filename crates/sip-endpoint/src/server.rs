@@ -47,12 +47,7 @@ struct Server {
 
 impl Endpoint {
     /// Answers the request of a server transaction. A To without a tag gets one, except in a 100.
-    pub fn respond(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        response: Response,
-    ) -> Result<(), Misuse> {
+    pub fn respond(&mut self, now: Instant, server: ServerId, response: Response) -> Result<(), Misuse> {
         let (servers, core) = self.servers();
         servers.respond(core, now, server.0, response)
     }
@@ -64,10 +59,7 @@ impl Endpoint {
 
     /// Whether the server transaction is still there to be answered.
     pub fn is_answerable(&self, server: ServerId) -> bool {
-        self.servers_ref()
-            .entries
-            .get(server.0)
-            .is_some_and(|entry| !entry.answered)
+        self.servers_ref().entries.get(server.0).is_some_and(|entry| !entry.answered)
     }
 }
 
@@ -89,13 +81,7 @@ impl Servers {
         self.pending
     }
 
-    pub(crate) fn receive(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        flow: Flow,
-        mut request: Request,
-    ) {
+    pub(crate) fn receive(&mut self, core: &mut Core, now: Instant, flow: Flow, mut request: Request) {
         let Ok(key) = ServerKey::of(&request) else {
             return;
         };
@@ -114,8 +100,7 @@ impl Servers {
             }
             (_, None) => {
                 let owned = key.to_owned();
-                let cancels = (*request.method() == Method::Cancel)
-                    .then(|| ServerKey::of_cancelled(&request));
+                let cancels = (*request.method() == Method::Cancel).then(|| ServerKey::of_cancelled(&request));
                 let cancelled = match cancels {
                     Some(Ok(key)) => self.find(&key, key.hash(&self.hasher)),
                     _ => None,
@@ -125,11 +110,7 @@ impl Servers {
                 if *request.method() == Method::Cancel {
                     self.cancel(core, now, server, cancelled, request);
                 } else {
-                    core.event(Event::Request {
-                        server: ServerId(server),
-                        request,
-                        flow,
-                    });
+                    core.event(Event::Request { server: ServerId(server), request, flow });
                 }
             }
         }
@@ -152,41 +133,21 @@ impl Servers {
         };
         // The connection has ended: from now on answers go to where the Via says that its sender listens.
         let flow = entry.flow;
-        let target = Target {
-            transport: flow.transport,
-            addr: *addr,
-            server_name: None,
-        };
-        entry.way = Destination::Target {
-            listener: flow.listener,
-            target,
-        };
+        let target = Target { transport: flow.transport, addr: *addr, server_name: None };
+        entry.way = Destination::Target { listener: flow.listener, target };
         if !last.is_empty() {
             let token = Token::Server(key).write();
-            core.outputs.push_back(Output::Transmit {
-                to: entry.way.clone(),
-                bytes: last,
-                token,
-            });
+            core.outputs.push_back(Output::Transmit { to: entry.way.clone(), bytes: last, token });
         }
     }
 
     /// An ACK that matches an INVITE ends its failure's retransmission. The one for a 2xx matches only when its sender
     /// follows RFC 2543, and goes to the user.
-    fn acknowledge(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        key: Key,
-        flow: Flow,
-        mut request: Request,
-    ) {
+    fn acknowledge(&mut self, core: &mut Core, now: Instant, key: Key, flow: Flow, mut request: Request) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        let orders = entry
-            .machine
-            .handle(ServerInput::Ack, &core.settings.timers);
+        let orders = entry.machine.handle(ServerInput::Ack, &core.settings.timers);
         if orders.contains(&Order::DeliverToUser) {
             via::stamp(request.headers_mut(), &flow);
             core.event(Event::Ack { request, flow });
@@ -194,13 +155,7 @@ impl Servers {
         self.obey(core, now, key, orders);
     }
 
-    fn respond(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        key: Key,
-        mut response: Response,
-    ) -> Result<(), Misuse> {
+    fn respond(&mut self, core: &mut Core, now: Instant, key: Key, mut response: Response) -> Result<(), Misuse> {
         let entry = self.entries.get_mut(key).ok_or(Misuse::Ended)?;
         let status = response.status();
         // The 2xx to an INVITE is its user's to repeat (RFC 6026 §7.1); any other final response is given once.
@@ -239,17 +194,10 @@ impl Servers {
         let (way, fallback) = if flow.transport.is_reliable() {
             (flow, via::stream_return(headers, &flow).map(Box::new))
         } else {
-            (
-                Flow {
-                    remote: via::datagram_return(headers, &flow),
-                    ..flow
-                },
-                None,
-            )
+            (Flow { remote: via::datagram_return(headers, &flow), ..flow }, None)
         };
         let trying = Some(Box::new(Response::to(request, StatusCode::TRYING)));
-        let (machine, orders) =
-            ServerMachine::start(request.method(), flow.transport, &core.settings.timers);
+        let (machine, orders) = ServerMachine::start(request.method(), flow.transport, &core.settings.timers);
         let entry = Server {
             machine,
             key,
@@ -272,14 +220,7 @@ impl Servers {
     }
 
     /// RFC 3261 §9.2: the CANCEL is answered by itself; the INVITE's user hears of it unless it has answered.
-    fn cancel(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        server: Key,
-        cancelled: Option<Key>,
-        cancel: Request,
-    ) {
+    fn cancel(&mut self, core: &mut Core, now: Instant, server: Key, cancelled: Option<Key>, cancel: Request) {
         let status = match cancelled {
             Some(_) => StatusCode::OK,
             None => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
@@ -287,24 +228,14 @@ impl Servers {
         // The transaction began in this very call and can't have been answered.
         let _ = self.respond(core, now, server, Response::to(&cancel, status));
         if let Some(invite) = cancelled
-            && self
-                .entries
-                .get(invite)
-                .is_some_and(|entry| !entry.answered)
+            && self.entries.get(invite).is_some_and(|entry| !entry.answered)
         {
-            core.event(Event::Cancelled {
-                server: ServerId(invite),
-                cancel,
-            });
+            core.event(Event::Cancelled { server: ServerId(invite), cancel });
         }
     }
 
     fn find(&self, key: &ServerKey, hash: u64) -> Option<Key> {
-        let matches = |slot: &u32| {
-            self.entries
-                .in_slot(*slot)
-                .is_some_and(|(_, entry)| entry.key.matches(key))
-        };
+        let matches = |slot: &u32| self.entries.in_slot(*slot).is_some_and(|(_, entry)| entry.key.matches(key));
         let slot = self.by_key.find(hash, matches)?;
         self.entries.in_slot(*slot).map(|(key, _)| key)
     }
@@ -326,27 +257,16 @@ impl Servers {
             match order {
                 Order::Send(bytes) => {
                     let token = Token::Server(key).write();
-                    core.outputs.push_back(Output::Transmit {
-                        to: entry.way.clone(),
-                        bytes,
-                        token,
-                    });
+                    core.outputs.push_back(Output::Transmit { to: entry.way.clone(), bytes, token });
                 }
                 Order::RespondTrying => {
                     if let Some(trying) = entry.trying.take() {
                         let bytes = core.print(|out| trying.write(out));
-                        self.step(
-                            core,
-                            now,
-                            key,
-                            ServerInput::Respond(StatusCode::TRYING, bytes),
-                        );
+                        self.step(core, now, key, ServerInput::Respond(StatusCode::TRYING, bytes));
                     }
                 }
                 Order::SetTimer(timer, after) => {
-                    entry
-                        .armed
-                        .set(&mut core.wheel, now, timer, after, Due::Server(key, timer));
+                    entry.armed.set(&mut core.wheel, now, timer, after, Due::Server(key, timer));
                 }
                 Order::CancelTimer(timer) => entry.armed.cancel(&mut core.wheel, timer),
                 Order::Terminated(reason) => self.end(core, key, reason),
@@ -369,9 +289,7 @@ impl Servers {
         let (len, capacity) = (self.by_key.len(), self.by_key.capacity());
         if capacity > 256 && len < capacity / 8 {
             let entries = &self.entries;
-            self.by_key.shrink_to(len * 2, |slot| {
-                entries.in_slot(*slot).map_or(0, |(_, entry)| entry.hash)
-            });
+            self.by_key.shrink_to(len * 2, |slot| entries.in_slot(*slot).map_or(0, |(_, entry)| entry.hash));
         }
         let reason = match reason {
             Reason::AckTimeout => Ended::NoAck,
@@ -379,10 +297,7 @@ impl Servers {
             Reason::TransportFailed => Ended::TransportFailed,
             Reason::Finished | Reason::Timeout | Reason::CancelTimeout => Ended::Normally,
         };
-        core.event(Event::ServerEnded {
-            server: ServerId(key),
-            reason,
-        });
+        core.event(Event::ServerEnded { server: ServerId(key), reason });
     }
 }
 
@@ -392,9 +307,6 @@ fn shed(core: &mut Core, flow: &Flow, request: &mut Request) {
     let mut response = Response::to(request, StatusCode::SERVICE_UNAVAILABLE);
     // Spread over some seconds, so that those who were refused together don't come back together.
     let seconds = 2 + core.secrets.random() % 8;
-    response
-        .headers_mut()
-        .push(HeaderName::RetryAfter, seconds)
-        .expect("a number has no line break");
+    response.headers_mut().push(HeaderName::RetryAfter, seconds).expect("a number has no line break");
     core.answer_statelessly(flow, response);
 }

@@ -32,12 +32,7 @@ const NONE: u32 = u32::MAX;
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Slab<T> {
-        Slab {
-            slots: Vec::new(),
-            free: NONE,
-            len: 0,
-            next_generation: 1,
-        }
+        Slab { slots: Vec::new(), free: NONE, len: 0, next_generation: 1 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,25 +72,15 @@ impl<T> Slab<T> {
     /// The entry in a slot that is known to be in use: the tables that index by slot hold no others.
     pub(crate) fn in_slot(&self, slot: u32) -> Option<(Key, &T)> {
         match self.slots.get(slot as usize)? {
-            Slot::Used { generation, value } => Some((
-                Key {
-                    slot,
-                    generation: *generation,
-                },
-                value,
-            )),
+            Slot::Used { generation, value } => Some((Key { slot, generation: *generation }, value)),
             Slot::Free { .. } => None,
         }
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
-        let freed = Slot::Free {
-            next: self.free,
-            previous: NONE,
-        };
-        let Slot::Used { value, .. } = std::mem::replace(&mut self.slots[key.slot as usize], freed)
-        else {
+        let freed = Slot::Free { next: self.free, previous: NONE };
+        let Slot::Used { value, .. } = std::mem::replace(&mut self.slots[key.slot as usize], freed) else {
             return None;
         };
         if let Some(Slot::Free { previous, .. }) = self.slots.get_mut(self.free as usize) {

@@ -14,14 +14,7 @@ pub(crate) struct Armed([Option<(Timer, Key)>; 2]);
 
 impl Armed {
     /// Arms a timer, in the place of one of the same name.
-    pub(crate) fn set(
-        &mut self,
-        wheel: &mut Wheel<Due>,
-        now: Instant,
-        timer: Timer,
-        after: Duration,
-        due: Due,
-    ) {
+    pub(crate) fn set(&mut self, wheel: &mut Wheel<Due>, now: Instant, timer: Timer, after: Duration, due: Due) {
         self.cancel(wheel, timer);
         let key = wheel.set(now, after, due);
         match self.0.iter_mut().find(|slot| slot.is_none()) {

@@ -12,13 +12,7 @@ pub trait TransactionUser {
     type Message: Clone + Send + 'static;
 
     /// Handles an event. What is put into `peers` goes to the users of all other shards.
-    fn event(
-        &mut self,
-        now: Instant,
-        endpoint: &mut Endpoint,
-        event: Event,
-        peers: &mut Vec<Self::Message>,
-    );
+    fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event, peers: &mut Vec<Self::Message>);
 
     /// Handles what the user of another shard has said.
     fn message(&mut self, now: Instant, endpoint: &mut Endpoint, message: Self::Message);

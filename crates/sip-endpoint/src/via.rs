@@ -43,9 +43,7 @@ pub(crate) fn stamp(headers: &mut Headers, flow: &Flow) {
         stamped.push_str(";rport=");
         stamped.push_str(&remote.port().to_string());
     }
-    headers
-        .replace_first(HeaderName::Via, stamped)
-        .expect("addresses and a Via that was parsed have no line break");
+    headers.replace_first(HeaderName::Via, stamped).expect("addresses and a Via that was parsed have no line break");
 }
 
 /// Where a response to a request with this top Via goes on a datagram transport (§18.2.2, RFC 3581 §4): to the source
@@ -58,20 +56,14 @@ pub(crate) fn datagram_return(headers: &Headers, flow: &Flow) -> SocketAddr {
     if via.rport().is_some() {
         return flow.remote;
     }
-    SocketAddr::new(
-        flow.remote.ip(),
-        via.port().unwrap_or(flow.transport.default_port()),
-    )
+    SocketAddr::new(flow.remote.ip(), via.port().unwrap_or(flow.transport.default_port()))
 }
 
 /// Where to open a connection for a response when the one that the request came on has ended (§18.2.2): the source
 /// address with the port of the sent-by.
 pub(crate) fn stream_return(headers: &Headers, flow: &Flow) -> Option<SocketAddr> {
     let via = headers.get::<Via>()?.ok()?;
-    Some(SocketAddr::new(
-        flow.remote.ip(),
-        via.port().unwrap_or(flow.transport.default_port()),
-    ))
+    Some(SocketAddr::new(flow.remote.ip(), via.port().unwrap_or(flow.transport.default_port())))
 }
 
 /// The value up to the first `;`, then each parameter. No parameter of a Via that was accepted can hold a `;` but in a

@@ -56,19 +56,9 @@ impl<T: Copy> Wheel<T> {
     pub(crate) fn set(&mut self, now: Instant, after: Duration, value: T) -> Key {
         let start = *self.start.get_or_insert(now);
         let due = now.saturating_duration_since(start) + after;
-        let tick = due
-            .as_nanos()
-            .div_ceil(TICK.as_nanos())
-            .min(u128::from(u64::MAX)) as u64;
+        let tick = due.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(u64::MAX)) as u64;
         let tick = tick.max(self.current + 1);
-        let key = self.entries.insert(Entry {
-            tick,
-            next: NONE,
-            previous: NONE,
-            level: 0,
-            index: 0,
-            value,
-        });
+        let key = self.entries.insert(Entry { tick, next: NONE, previous: NONE, level: 0, index: 0, value });
         self.link(key.slot);
         key
     }
@@ -87,16 +77,9 @@ impl<T: Copy> Wheel<T> {
         if self.entries.len() == 0 {
             return None;
         }
-        let tick = (0..LEVELS)
-            .filter_map(|level| self.next_turn(level))
-            .min()?;
+        let tick = (0..LEVELS).filter_map(|level| self.next_turn(level)).min()?;
         let ticks = u32::try_from(tick).ok().map(|tick| TICK * tick);
-        Some(
-            start
-                + ticks.unwrap_or_else(|| {
-                    Duration::from_millis(tick.saturating_mul(TICK.as_millis() as u64))
-                }),
-        )
+        Some(start + ticks.unwrap_or_else(|| Duration::from_millis(tick.saturating_mul(TICK.as_millis() as u64))))
     }
 
     /// Takes one timer that is due at `now`; in the order of their ticks.
@@ -188,8 +171,7 @@ impl<T: Copy> Wheel<T> {
         }
         let shift = BITS * level as u32;
         // What lies beyond the last level waits in its furthest slot and is looked at again then.
-        let furthest =
-            current + ((1u64 << (BITS * LEVELS as u32)) - (1u64 << (BITS * (LEVELS as u32 - 1))));
+        let furthest = current + ((1u64 << (BITS * LEVELS as u32)) - (1u64 << (BITS * (LEVELS as u32 - 1))));
         let tick = entry.tick.min(furthest);
         let index = (tick >> shift) as usize & (SLOTS - 1);
         entry.level = level as u8;
@@ -244,14 +226,7 @@ mod tests {
     fn a_timer_fires_once_it_is_due_and_not_before() {
         let start = Instant::now();
         let mut wheel = Wheel::new();
-        for (value, after) in [
-            (1, 0),
-            (2, 500),
-            (3, 1_000),
-            (4, 32_000),
-            (5, 3_600_000),
-            (6, 90_000_000),
-        ] {
+        for (value, after) in [(1, 0), (2, 500), (3, 1_000), (4, 32_000), (5, 3_600_000), (6, 90_000_000)] {
             wheel.set(start, Duration::from_millis(after), value);
         }
         let mut fired = Vec::new();
@@ -260,22 +235,12 @@ mod tests {
                 fired.push((value, at - start));
             }
         }
-        let expected = [
-            (1, 0u64),
-            (2, 500),
-            (3, 1_000),
-            (4, 32_000),
-            (5, 3_600_000),
-            (6, 90_000_000),
-        ];
+        let expected = [(1, 0u64), (2, 500), (3, 1_000), (4, 32_000), (5, 3_600_000), (6, 90_000_000)];
         assert_eq!(fired.len(), expected.len());
         for ((value, at), (expected, after)) in fired.into_iter().zip(expected) {
             assert_eq!(value, expected);
             let after = Duration::from_millis(after);
-            assert!(
-                at >= after && at <= after + 2 * TICK,
-                "{value} fired at {at:?} instead of {after:?}"
-            );
+            assert!(at >= after && at <= after + 2 * TICK, "{value} fired at {at:?} instead of {after:?}");
         }
         assert_eq!(wheel.len(), 0);
     }
@@ -284,9 +249,7 @@ mod tests {
     fn a_cancelled_timer_does_not_fire() {
         let start = Instant::now();
         let mut wheel = Wheel::new();
-        let keys: Vec<_> = (0..100u32)
-            .map(|i| wheel.set(start, Duration::from_millis(u64::from(i) * 77), i))
-            .collect();
+        let keys: Vec<_> = (0..100u32).map(|i| wheel.set(start, Duration::from_millis(u64::from(i) * 77), i)).collect();
         for key in keys.iter().step_by(2) {
             assert!(wheel.cancel(*key));
             assert!(!wheel.cancel(*key));
@@ -315,11 +278,7 @@ mod tests {
             now += Duration::from_millis(random() % 50);
             while let Some((_, value)) = wheel.expired(now) {
                 let at = due.remove(&value).unwrap();
-                assert!(
-                    at <= now && now - at <= Duration::from_millis(60),
-                    "{:?} late",
-                    now - at
-                );
+                assert!(at <= now && now - at <= Duration::from_millis(60), "{:?} late", now - at);
             }
         }
         now += Duration::from_secs(100_000);

@@ -6,11 +6,9 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_endpoint::{
-    Destination, Endpoint, Event, Input, Output, Target, TransactionUser, partition_of,
-};
+use sip_endpoint::{Destination, Endpoint, Event, Input, Output, Target, TransactionUser, partition_of};
 use sip_message::{ConnectionId, Flow, Message, Transport};
-use sip_transport::{BoundListener, Families, LookupRequest, TransportSet, Transmit, TransportEvent, Transports};
+use sip_transport::{BoundListener, Families, LookupRequest, Transmit, TransportEvent, TransportSet, Transports};
 use tokio::sync::mpsc;
 
 use crate::stack::{StackConfig, StartError};
@@ -20,12 +18,7 @@ pub(crate) enum Note<M> {
     /// A message whose branch or tag names this shard.
     Received { flow: Flow, message: Message },
     /// Octets for a connection that this shard owns.
-    Transmit {
-        flow: Flow,
-        bytes: Bytes,
-        token: u64,
-        from: u16,
-    },
+    Transmit { flow: Flow, bytes: Bytes, token: u64, from: u16 },
     /// Such octets could not be sent.
     TransmitFailed { token: u64 },
     /// What another shard's user says.
@@ -70,15 +63,8 @@ const FULL_TURN: usize = 64;
 
 impl<M: Clone + Send + 'static> Shard<M> {
     /// The thread's life. Tells what was bound, or why nothing was.
-    pub(crate) fn run<U: TransactionUser<Message = M>>(
-        self,
-        user: impl FnOnce() -> U,
-        tell: &Sender<Bound>,
-    ) {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+    pub(crate) fn run<U: TransactionUser<Message = M>>(self, user: impl FnOnce() -> U, tell: &Sender<Bound>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 let _ = tell.send(Err(StartError::System(error)));
@@ -89,25 +75,17 @@ impl<M: Clone + Send + 'static> Shard<M> {
         local.block_on(&runtime, self.serve(user, tell));
     }
 
-    async fn serve<U: TransactionUser<Message = M>>(
-        self,
-        user: impl FnOnce() -> U,
-        tell: &Sender<Bound>,
-    ) {
-        let transports =
-            match Transports::bind(self.config.transports.clone(), self.index, self.shards).await {
-                Ok(transports) => transports,
-                Err(error) => {
-                    let _ = tell.send(Err(StartError::Bind(error)));
-                    return;
-                }
-            };
+    async fn serve<U: TransactionUser<Message = M>>(self, user: impl FnOnce() -> U, tell: &Sender<Bound>) {
+        let transports = match Transports::bind(self.config.transports.clone(), self.index, self.shards).await {
+            Ok(transports) => transports,
+            Err(error) => {
+                let _ = tell.send(Err(StartError::Bind(error)));
+                return;
+            }
+        };
         let bound = transports.listeners();
         let settings = self.config.endpoint.settings(self.index, bound);
-        let addresses = bound
-            .iter()
-            .map(|bound| (bound.transport, bound.local))
-            .collect();
+        let addresses = bound.iter().map(|bound| (bound.transport, bound.local)).collect();
         let _ = tell.send(Ok(addresses));
         let running = Running {
             index: self.index,
@@ -149,12 +127,7 @@ impl<U: TransactionUser> Running<U> {
     async fn turns(mut self, mut inbox: mpsc::Receiver<Note<U::Message>>) {
         let mut events = Vec::with_capacity(2 * FULL_TURN);
         while !self.stopped {
-            let deadline = self
-                .endpoint
-                .next_timeout()
-                .into_iter()
-                .chain(self.drain)
-                .min();
+            let deadline = self.endpoint.next_timeout().into_iter().chain(self.drain).min();
             let mut note = None;
             tokio::select! {
                 biased;
@@ -205,8 +178,7 @@ impl<U: TransactionUser> Running<U> {
                         tracing::debug!(remote = %flow.remote, transport = %flow.transport, %refusal, "refused");
                     }
                 }
-                self.endpoint
-                    .handle(now, Input::Received { flow, received });
+                self.endpoint.handle(now, Input::Received { flow, received });
             }
             TransportEvent::SendFailed { token, reason } => {
                 tracing::debug!(%reason, "not sent");
@@ -217,14 +189,12 @@ impl<U: TransactionUser> Running<U> {
                 self.endpoint.handle(now, Input::ConnectionClosed { flow });
             }
             TransportEvent::Resolved { id, result } => {
-                let result =
-                    result.map(|targets| targets.into_iter().map(from_transport).collect());
+                let result = result.map(|targets| targets.into_iter().map(from_transport).collect());
                 let result = result.map_err(|error| {
                     tracing::debug!(%error, "not found");
                     from_lookup_error(&error)
                 });
-                self.endpoint
-                    .handle(now, Input::Resolved { token: id, result });
+                self.endpoint.handle(now, Input::Resolved { token: id, result });
             }
             TransportEvent::Opened { .. } | TransportEvent::KeepAlive { .. } => {}
         }
@@ -233,35 +203,19 @@ impl<U: TransactionUser> Running<U> {
     fn take_note(&mut self, now: Instant, note: Note<U::Message>) {
         match note {
             Note::Received { flow, message } => {
-                self.endpoint.handle(
-                    now,
-                    Input::Received {
-                        flow,
-                        received: Ok(message),
-                    },
-                );
+                self.endpoint.handle(now, Input::Received { flow, received: Ok(message) });
             }
-            Note::Transmit {
-                flow,
-                bytes,
-                token,
-                from,
-            } => {
+            Note::Transmit { flow, bytes, token, from } => {
                 // Whether it failed is told by the connection's end; a connection that has ended is told now.
                 let to = sip_transport::Destination::Flow(flow);
-                if flow.connection.is_some() { // OPEN
-                    self.transports.send(Transmit {
-                        to,
-                        bytes,
-                        token: 0,
-                    });
+                if flow.connection.is_some() {
+                    // OPEN
+                    self.transports.send(Transmit { to, bytes, token: 0 });
                 } else if token != 0 {
                     self.note(from, Note::TransmitFailed { token });
                 }
             }
-            Note::TransmitFailed { token } => {
-                self.endpoint.handle(now, Input::TransmitFailed { token })
-            }
+            Note::TransmitFailed { token } => self.endpoint.handle(now, Input::TransmitFailed { token }),
             Note::User(message) => self.user.message(now, &mut self.endpoint, message),
             Note::Drain(deadline) => {
                 tracing::info!(shard = self.index, "draining");
@@ -293,8 +247,7 @@ impl<U: TransactionUser> Running<U> {
                     if let Event::FlowEnded { flow } = &event {
                         tracing::trace!(remote = %flow.remote, "flow ended");
                     }
-                    self.user
-                        .event(now, &mut self.endpoint, event, &mut self.said);
+                    self.user.event(now, &mut self.endpoint, event, &mut self.said);
                 }
             }
         }
@@ -309,27 +262,14 @@ impl<U: TransactionUser> Running<U> {
         self.counters.sent.fetch_add(1, Ordering::Relaxed);
         let to = match to {
             Destination::Flow(flow) => {
-                if let Some(owner) = flow
-                    .connection
-                    .map(owner_of)
-                    .filter(|owner| *owner != self.index)
-                {
-                    return self.note(
-                        owner,
-                        Note::Transmit {
-                            flow,
-                            bytes,
-                            token,
-                            from: self.index,
-                        },
-                    );
+                if let Some(owner) = flow.connection.map(owner_of).filter(|owner| *owner != self.index) {
+                    return self.note(owner, Note::Transmit { flow, bytes, token, from: self.index });
                 }
                 sip_transport::Destination::Flow(flow)
             }
-            Destination::Target { listener, target } => sip_transport::Destination::Target {
-                listener,
-                target: to_transport(target),
-            },
+            Destination::Target { listener, target } => {
+                sip_transport::Destination::Target { listener, target: to_transport(target) }
+            }
         };
         self.transports.send(Transmit { to, bytes, token });
     }
@@ -344,10 +284,7 @@ impl<U: TransactionUser> Running<U> {
     }
 
     fn note(&self, to: u16, note: Note<U::Message>) {
-        let sent = self
-            .peers
-            .get(usize::from(to))
-            .is_some_and(|peer| peer.try_send(note).is_ok());
+        let sent = self.peers.get(usize::from(to)).is_some_and(|peer| peer.try_send(note).is_ok());
         if !sent {
             self.counters.lost_notes.fetch_add(1, Ordering::Relaxed);
         }
@@ -360,11 +297,7 @@ impl<U: TransactionUser> Running<U> {
             return;
         }
         let fill = 0.0; // FILL
-        let shed = if self.shedding {
-            fill > SHED_UNTIL
-        } else {
-            fill > SHED_ABOVE
-        };
+        let shed = if self.shedding { fill > SHED_UNTIL } else { fill > SHED_ABOVE };
         if shed != self.shedding {
             self.shedding = shed;
             self.endpoint.set_shedding(shed);
@@ -401,19 +334,11 @@ fn families(bound: &[BoundListener]) -> Families {
 }
 
 fn to_transport(target: Target) -> sip_transport::Target {
-    sip_transport::Target {
-        transport: target.transport,
-        addr: target.addr,
-        server_name: target.server_name,
-    }
+    sip_transport::Target { transport: target.transport, addr: target.addr, server_name: target.server_name }
 }
 
 fn from_transport(target: sip_transport::Target) -> Target {
-    Target {
-        transport: target.transport,
-        addr: target.addr,
-        server_name: target.server_name,
-    }
+    Target { transport: target.transport, addr: target.addr, server_name: target.server_name }
 }
 
 fn from_lookup_error(error: &sip_transport::LookupError) -> sip_endpoint::LookupError {

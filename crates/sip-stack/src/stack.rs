@@ -90,16 +90,10 @@ impl Stack {
         F: Fn(u16) -> U + Send + Clone + 'static,
     {
         let shards = config.shards.clamp(1, 64);
-        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..shards)
-            .map(|_| mpsc::channel::<Note<U::Message>>(INBOX))
-            .unzip();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) =
+            (0..shards).map(|_| mpsc::channel::<Note<U::Message>>(INBOX)).unzip();
         let counters: Vec<_> = (0..shards).map(|_| Arc::new(Counters::default())).collect();
-        let mut stack = Stack {
-            listeners: Vec::new(),
-            stop: Vec::new(),
-            threads: Vec::new(),
-            counters,
-        };
+        let mut stack = Stack { listeners: Vec::new(), stop: Vec::new(), threads: Vec::new(), counters };
         for (index, inbox) in (0..shards).zip(receivers) {
             let (tell, told) = std::sync::mpsc::channel();
             let shard = Shard {
@@ -156,16 +150,8 @@ impl Stack {
 
     /// Waits until all shards have ended. Not to be called from asynchronous code.
     pub fn join(mut self) -> Result<(), StartError> {
-        let ended: Vec<_> = self
-            .threads
-            .drain(..)
-            .map(|thread| thread.join().is_ok())
-            .collect();
-        if ended.iter().all(|ended| *ended) {
-            Ok(())
-        } else {
-            Err(StartError::ShardEnded)
-        }
+        let ended: Vec<_> = self.threads.drain(..).map(|thread| thread.join().is_ok()).collect();
+        if ended.iter().all(|ended| *ended) { Ok(()) } else { Err(StartError::ShardEnded) }
     }
 
     fn tell(&self, order: Order) {
@@ -184,11 +170,7 @@ impl Drop for Stack {
 }
 
 impl EndpointConfig {
-    pub(crate) fn settings(
-        &self,
-        partition: u16,
-        bound: &[sip_transport::BoundListener],
-    ) -> Settings {
+    pub(crate) fn settings(&self, partition: u16, bound: &[sip_transport::BoundListener]) -> Settings {
         let listeners = bound.iter().map(|bound| Listener {
             id: bound.id,
             transport: bound.transport,
@@ -213,10 +195,6 @@ impl EndpointConfig {
             None if local.is_ipv6() => format!("[{}]", local.ip()),
             None => local.ip().to_string(),
         };
-        if local.port() == transport.default_port() {
-            host.into()
-        } else {
-            format!("{host}:{}", local.port()).into()
-        }
+        if local.port() == transport.default_port() { host.into() } else { format!("{host}:{}", local.port()).into() }
     }
 }

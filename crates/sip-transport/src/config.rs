@@ -43,13 +43,7 @@ pub struct ListenerConfig {
 impl ListenerConfig {
     /// A listener without TLS that any Origin may connect to.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
-        ListenerConfig {
-            id,
-            transport,
-            bind,
-            tls: None,
-            origins: Origins::Any,
-        }
+        ListenerConfig { id, transport, bind, tls: None, origins: Origins::Any }
     }
 }
 
@@ -122,9 +116,7 @@ impl Origins {
     pub(crate) fn allow(&self, origin: Option<&str>) -> bool {
         match (self, origin) {
             (Origins::Any, _) => true,
-            (Origins::Only(list), Some(origin)) => {
-                list.iter().any(|o| o.eq_ignore_ascii_case(origin))
-            }
+            (Origins::Only(list), Some(origin)) => list.iter().any(|o| o.eq_ignore_ascii_case(origin)),
             (Origins::Only(_), None) => false,
         }
     }
@@ -189,9 +181,6 @@ pub struct UdpLimits {
 
 impl Default for UdpLimits {
     fn default() -> Self {
-        UdpLimits {
-            socket_buffer: 8 * 1024 * 1024,
-            backlog: 4_096,
-        }
+        UdpLimits { socket_buffer: 8 * 1024 * 1024, backlog: 4_096 }
     }
 }

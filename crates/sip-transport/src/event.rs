@@ -178,9 +178,9 @@ impl SendError {
     pub(crate) fn of(error: &io::Error) -> SendError {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => SendError::Refused,
-            io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::AddrNotAvailable => SendError::Unreachable,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
+                SendError::Unreachable
+            }
             io::ErrorKind::TimedOut => SendError::TimedOut,
             _ if error.raw_os_error() == Some(libc::EMSGSIZE) => SendError::TooLong,
             kind => SendError::Io(kind),

@@ -31,9 +31,7 @@ pub use config::{
     TransportsConfig, UdpLimits,
 };
 pub use counters::Counters;
-pub use event::{
-    CloseReason, Destination, KeepAlive, LocalError, OpenedBy, SendError, Transmit, TransportEvent,
-};
+pub use event::{CloseReason, Destination, KeepAlive, LocalError, OpenedBy, SendError, Transmit, TransportEvent};
 pub use resolve::{Families, LookupConfig, LookupError, LookupRequest, Target, TransportSet};
 pub use tls::{CertificateFault, TlsError, TlsSetupError};
 pub use transports::{BindError, BindFailure, BoundListener, Transports, source_address};

@@ -41,10 +41,7 @@ pub(crate) enum Stun {
     /// A binding request, and the response that goes back.
     Request { response: Bytes },
     /// An answer to one of ours, with our address as the server saw it.
-    Response {
-        id: TransactionId,
-        mapped: Option<SocketAddr>,
-    },
+    Response { id: TransactionId, mapped: Option<SocketAddr> },
     /// Something else: indications, other methods, a message cut off, a wrong fingerprint. Dropped (§7.3).
     Other,
 }
@@ -60,17 +57,9 @@ pub(crate) fn read(datagram: &[u8], from: SocketAddr) -> Stun {
         return Stun::Other;
     };
     match message.kind {
-        BINDING_REQUEST => Stun::Request {
-            response: message.binding_response(from),
-        },
-        BINDING_RESPONSE => Stun::Response {
-            id: message.id,
-            mapped: message.mapped,
-        },
-        BINDING_ERROR => Stun::Response {
-            id: message.id,
-            mapped: None,
-        },
+        BINDING_REQUEST => Stun::Request { response: message.binding_response(from) },
+        BINDING_RESPONSE => Stun::Response { id: message.id, mapped: message.mapped },
+        BINDING_ERROR => Stun::Response { id: message.id, mapped: None },
         _ => Stun::Other,
     }
 }
@@ -206,8 +195,7 @@ impl StunWriter {
 
 fn read_xor_address(value: &[u8], id: &TransactionId) -> Option<SocketAddr> {
     let (head, address) = value.split_at_checked(4)?;
-    let port =
-        u16::from_be_bytes([head[2], head[3]]) ^ u16::from_be_bytes([MAGIC_COOKIE[0], MAGIC_COOKIE[1]]);
+    let port = u16::from_be_bytes([head[2], head[3]]) ^ u16::from_be_bytes([MAGIC_COOKIE[0], MAGIC_COOKIE[1]]);
     let mask = MAGIC_COOKIE.iter().chain(id);
     let ip: IpAddr = match (head[1], address.len()) {
         (1, 4) => {

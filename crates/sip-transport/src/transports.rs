@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::{ListenerConfig, TransportsConfig};
 use crate::counters::Counters;
-use crate::event::{Destination, SendError, TransportEvent, Transmit};
+use crate::event::{Destination, SendError, Transmit, TransportEvent};
 use crate::resolve::{LookupError, LookupRequest, Resolver, Target};
 use crate::stream::{Acceptor, Shared, Streams};
 use crate::tls::{TlsClient, TlsServer, TlsSetupError};
@@ -137,9 +137,12 @@ impl Transports {
         };
         for listener in config.listeners {
             let (id, transport, bind) = (listener.id, listener.transport, listener.bind);
-            transports
-                .open(listener, shards > 1, &config.udp)
-                .map_err(|reason| BindError::Listener { id, transport, bind, reason })?;
+            transports.open(listener, shards > 1, &config.udp).map_err(|reason| BindError::Listener {
+                id,
+                transport,
+                bind,
+                reason,
+            })?;
         }
         Ok(transports)
     }
@@ -389,6 +392,11 @@ impl Transports {
     /// Accepts no more connections; those that are open, and UDP, go on.
     pub fn stop_accepting(&mut self) {
         self.acceptors.clear();
+    }
+
+    /// The connections that there are at present, those being made and closed included.
+    pub fn connections(&self) -> usize {
+        self.streams.count()
     }
 
     /// What has been counted so far.

@@ -82,19 +82,15 @@ pub(crate) fn http_response(status: u16) -> Bytes {
         400 => ("Bad Request", ""),
         403 => ("Forbidden", ""),
         405 => ("Method Not Allowed", "Allow: GET\r\n"),
-        426 => (
-            "Upgrade Required",
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n",
-        ),
+        426 => {
+            ("Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n")
+        }
         431 => ("Request Header Fields Too Large", ""),
         505 => ("HTTP Version Not Supported", ""),
         _ => ("Internal Server Error", ""),
     };
     let connection = if status == 426 { "Upgrade, close" } else { "close" };
-    format!(
-        "HTTP/1.1 {status} {reason}\r\n{more}Connection: {connection}\r\nContent-Length: 0\r\n\r\n"
-    )
-    .into()
+    format!("HTTP/1.1 {status} {reason}\r\n{more}Connection: {connection}\r\nContent-Length: 0\r\n\r\n").into()
 }
 
 /// Whether what came first on a connection for SIP is HTTP: a browser, a health check, a scanner.
@@ -134,10 +130,7 @@ impl WebSocket {
             .write_buffer_size(0)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        WebSocket {
-            context: WebSocketContext::new(Role::Server, Some(config)),
-            output: BytesMut::new(),
-        }
+        WebSocket { context: WebSocketContext::new(Role::Server, Some(config)), output: BytesMut::new() }
     }
 
     /// The next thing in `input`, whose octets are taken; `None` when more are needed.

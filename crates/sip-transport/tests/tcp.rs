@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, World, call_id, connect, options, read_exactly, read_to_end, target, write};
 use sip_message::{Fault, Transport};
-use sip_transport::{
-    CloseReason, KeepAlive, OpenedBy, SendError, StreamLimits, TransportEvent, TransportsConfig,
-};
+use sip_transport::{CloseReason, KeepAlive, OpenedBy, SendError, StreamLimits, TransportEvent, TransportsConfig};
 
 fn limits(change: impl FnOnce(&mut StreamLimits)) -> TransportsConfig {
     let mut config = TransportsConfig::default();
@@ -101,6 +99,7 @@ async fn requests_to_one_address_share_one_connection_and_it_says_who_opened_it(
     for call in ["a", "b"] {
         client.send_to(0, to.clone(), options(call, 0), 0);
     }
+    client.settle(Duration::from_millis(2)).await;
     let (first, _) = server.message().await;
     let (second, _) = server.message().await;
     assert_eq!(first, second);
@@ -298,6 +297,7 @@ async fn more_connections_than_one_address_may_have_are_closed_at_once() {
     drop(peers);
     world.closed().await;
     world.closed().await;
+    assert_eq!(world.transports.connections(), 0);
     let mut again = connect(world.address(0));
     write(&mut again, &options("again", 0));
     assert_eq!(call_id(&world.message().await.1), "again");

@@ -8,8 +8,7 @@ use std::time::Duration;
 use common::{PATIENCE, World, call_id, options, target};
 use sip_message::{ListenerId, Transport};
 use sip_transport::{
-    BindError, BindFailure, KeepAlive, ListenerConfig, SendError, TransportEvent, Transports,
-    TransportsConfig,
+    BindError, BindFailure, KeepAlive, ListenerConfig, SendError, TransportEvent, Transports, TransportsConfig,
 };
 
 fn peer(ip: &str) -> UdpSocket {
@@ -135,9 +134,7 @@ async fn a_stun_binding_request_is_answered_with_its_source() {
     let mut request = b"\x00\x01\x00\x00\x21\x12\xa4\x42".to_vec();
     request.extend_from_slice(b"transaction!");
     alice.send_to(&request, world.address(0)).unwrap();
-    world
-        .until(|e| matches!(e, TransportEvent::KeepAlive { kind: KeepAlive::Ping, .. }).then_some(()))
-        .await;
+    world.until(|e| matches!(e, TransportEvent::KeepAlive { kind: KeepAlive::Ping, .. }).then_some(())).await;
     let response = receive(&alice);
     assert_eq!(response[..4], [0x01, 0x01, 0, 12]);
     assert_eq!(response[8..20], *b"transaction!");
@@ -155,7 +152,7 @@ async fn our_own_stun_request_learns_our_address_and_a_forged_answer_does_not_co
     let to = target(Transport::Udp, server.address(0));
     let flow = client.transports.flow_to(ListenerId(0), &to).unwrap();
     client.transports.keep_alive(&flow).unwrap();
-    client.transports.flush();
+    client.settle(Duration::from_millis(2)).await;
     let mut forged = b"\x01\x01\x00\x00\x21\x12\xa4\x42".to_vec();
     forged.extend_from_slice(b"transaction!");
     peer("127.0.0.1").send_to(&forged, client.address(0)).unwrap();

@@ -109,10 +109,7 @@ impl CryptoSuite {
             AeadAes128Gcm,
             AeadAes256Gcm,
         ];
-        known
-            .into_iter()
-            .find(|suite| suite.as_str() == name.as_str())
-            .unwrap_or(Other(name))
+        known.into_iter().find(|suite| suite.as_str() == name.as_str()).unwrap_or(Other(name))
     }
 }
 
@@ -121,9 +118,7 @@ impl Crypto {
     /// RFC 4568 §6.3 forbids to accept a line with a parameter that one does not
     /// support, unless it begins with a minus. `WSH` is advice to the receiver.
     pub fn has_only_ignorable_parameters(&self) -> bool {
-        self.session_parameters
-            .iter()
-            .all(|parameter| parameter.starts_with('-') || parameter.starts_with("WSH="))
+        self.session_parameters.iter().all(|parameter| parameter.starts_with('-') || parameter.starts_with("WSH="))
     }
 }
 
@@ -132,9 +127,7 @@ impl TypedAttribute for Crypto {
 
     fn parse(value: &str) -> Result<Crypto, AttributeError> {
         const MALFORMED: AttributeError = AttributeError::Malformed { name: Crypto::NAME };
-        let mut words = value
-            .split_ascii_whitespace()
-            .map(|word| Token::new(word).map_err(|_| MALFORMED));
+        let mut words = value.split_ascii_whitespace().map(|word| Token::new(word).map_err(|_| MALFORMED));
         let mut word = || words.next().ok_or(MALFORMED)?;
         let tag = word()?;
         // RFC 4568 §9.1: one to nine digits.
@@ -143,10 +136,7 @@ impl TypedAttribute for Crypto {
         }
         let tag = tag.parse().map_err(|_| MALFORMED)?;
         let suite = CryptoSuite::from_token(word()?);
-        let keys = word()?
-            .split(';')
-            .map(|key| parse_key(key).ok_or(MALFORMED))
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys = word()?.split(';').map(|key| parse_key(key).ok_or(MALFORMED)).collect::<Result<Vec<_>, _>>()?;
         if let Some(expected) = suite.key_and_salt_length() {
             for key in &keys {
                 let found = key.key_and_salt.len();
@@ -155,12 +145,7 @@ impl TypedAttribute for Crypto {
                 }
             }
         }
-        Ok(Crypto {
-            tag,
-            suite,
-            keys,
-            session_parameters: words.collect::<Result<_, _>>()?,
-        })
+        Ok(Crypto { tag, suite, keys, session_parameters: words.collect::<Result<_, _>>()? })
     }
 
     fn value(&self) -> Option<Text> {
@@ -177,11 +162,7 @@ impl TypedAttribute for Crypto {
 fn parse_key(text: &str) -> Option<InlineKey> {
     let text = text.strip_prefix("inline:")?;
     let mut parts = text.split('|');
-    let mut key = InlineKey {
-        key_and_salt: base64_decode(parts.next()?)?,
-        lifetime: None,
-        mki: None,
-    };
+    let mut key = InlineKey { key_and_salt: base64_decode(parts.next()?)?, lifetime: None, mki: None };
     // Either may be absent; only the MKI holds a colon.
     for part in parts {
         match part.split_once(':') {
@@ -296,10 +277,7 @@ mod tests {
     fn an_empty_key_is_refused() {
         assert_eq!(
             Crypto::parse("1 AES_CM_128_HMAC_SHA1_80 inline:"),
-            Err(AttributeError::KeyLength {
-                expected: 30,
-                found: 0
-            })
+            Err(AttributeError::KeyLength { expected: 30, found: 0 })
         );
     }
 

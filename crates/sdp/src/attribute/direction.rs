@@ -30,12 +30,8 @@ pub enum Direction {
 
 impl Direction {
     /// All four, for tables.
-    pub const ALL: [Direction; 4] = [
-        Direction::SendRecv,
-        Direction::SendOnly,
-        Direction::RecvOnly,
-        Direction::Inactive,
-    ];
+    pub const ALL: [Direction; 4] =
+        [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
 
     /// From the two questions.
     pub fn new(sends: bool, receives: bool) -> Direction {
@@ -64,10 +60,7 @@ impl Direction {
 
     /// What both directions allow.
     pub fn and(self, other: Direction) -> Direction {
-        Direction::new(
-            self.sends() && other.sends(),
-            self.receives() && other.receives(),
-        )
+        Direction::new(self.sends() && other.sends(), self.receives() && other.receives())
     }
 
     /// What to answer to this offer, given what we would like (RFC 3264 §6.1).
@@ -98,9 +91,7 @@ impl Direction {
 
     /// The direction an attribute's name means, if it means one.
     pub fn from_name(name: &str) -> Option<Direction> {
-        Direction::ALL
-            .into_iter()
-            .find(|direction| name.eq_ignore_ascii_case(direction.name()))
+        Direction::ALL.into_iter().find(|direction| name.eq_ignore_ascii_case(direction.name()))
     }
 }
 

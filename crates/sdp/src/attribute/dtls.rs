@@ -45,11 +45,7 @@ fn parse_fingerprint(value: &str) -> Option<Fingerprint> {
         let hex = text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
         hex.then(|| u8::from_str_radix(text, 16).ok()).flatten()
     };
-    let octets: Vec<u8> = octets
-        .trim_ascii()
-        .split(':')
-        .map(octet)
-        .collect::<Option<_>>()?;
+    let octets: Vec<u8> = octets.trim_ascii().split(':').map(octet).collect::<Option<_>>()?;
     // The lengths of the hashes of RFC 8122 §5; others we cannot judge.
     let expected = match hash.to_ascii_lowercase().as_str() {
         "sha-1" => 20,
@@ -60,10 +56,7 @@ fn parse_fingerprint(value: &str) -> Option<Fingerprint> {
         "md5" | "md2" => 16,
         _ => octets.len(),
     };
-    (octets.len() == expected).then_some(Fingerprint {
-        hash: Token::new(hash).ok()?,
-        octets,
-    })
+    (octets.len() == expected).then_some(Fingerprint { hash: Token::new(hash).ok()?, octets })
 }
 
 impl Setup {
@@ -127,12 +120,7 @@ mod tests {
     /// RFC 4145 §4.1, the table.
     #[test]
     fn every_setup_answers_with_a_role_that_its_offer_permits() {
-        for offer in [
-            Setup::Active,
-            Setup::Passive,
-            Setup::Actpass,
-            Setup::Holdconn,
-        ] {
+        for offer in [Setup::Active, Setup::Passive, Setup::Actpass, Setup::Holdconn] {
             assert!(offer.permits(offer.answer()), "{offer:?}");
         }
         assert!(!Setup::Active.permits(Setup::Active));

@@ -21,9 +21,7 @@ impl TypedAttribute for Mid {
     const NAME: &'static str = "mid";
 
     fn parse(value: &str) -> Result<Mid, AttributeError> {
-        Token::new(value.trim_ascii())
-            .map(Mid)
-            .map_err(|_| AttributeError::Malformed { name: Self::NAME })
+        Token::new(value.trim_ascii()).map(Mid).map_err(|_| AttributeError::Malformed { name: Self::NAME })
     }
 
     fn value(&self) -> Option<Text> {
@@ -36,9 +34,7 @@ impl TypedAttribute for Group {
 
     fn parse(value: &str) -> Result<Group, AttributeError> {
         let malformed = AttributeError::Malformed { name: Self::NAME };
-        let mut words = value
-            .split_ascii_whitespace()
-            .map(|word| Token::new(word).map_err(|_| malformed));
+        let mut words = value.split_ascii_whitespace().map(|word| Token::new(word).map_err(|_| malformed));
         Ok(Group {
             semantics: words.next().ok_or(malformed)??,
             mids: words.map(|mid| mid.map(Mid)).collect::<Result<_, _>>()?,

@@ -66,26 +66,17 @@ pub enum AttributeError {
 impl Attribute {
     /// A property attribute, `a=<name>`.
     pub fn property(name: &str) -> Result<Attribute, InvalidText> {
-        Ok(Attribute {
-            name: attribute_name(name)?,
-            value: None,
-        })
+        Ok(Attribute { name: attribute_name(name)?, value: None })
     }
 
     /// A value attribute, `a=<name>:<value>`.
     pub fn new(name: &str, value: impl Into<String>) -> Result<Attribute, InvalidText> {
-        Ok(Attribute {
-            name: attribute_name(name)?,
-            value: Some(Text::new(value)?),
-        })
+        Ok(Attribute { name: attribute_name(name)?, value: Some(Text::new(value)?) })
     }
 
     /// The line of a typed value.
     pub fn of<T: TypedAttribute>(typed: &T) -> Attribute {
-        Attribute {
-            name: crate::text::composed(T::NAME),
-            value: typed.value(),
-        }
+        Attribute { name: crate::text::composed(T::NAME), value: typed.value() }
     }
 
     /// Reads what stands behind `a=`, which may be nothing at all.
@@ -94,10 +85,7 @@ impl Attribute {
             Some((name, value)) => (name, Some(Text::new(value).ok()?)),
             None => (line, None),
         };
-        Some(Attribute {
-            name: Text::new(name).ok()?,
-            value,
-        })
+        Some(Attribute { name: Text::new(name).ok()?, value })
     }
 
     /// What stands before the colon.
@@ -160,17 +148,13 @@ impl Attributes {
 
     /// The value of the first line of that name, if it has one.
     pub fn value<'a>(&'a self, name: &str) -> Option<&'a str> {
-        self.iter()
-            .find(|attribute| attribute.is(name))
-            .and_then(Attribute::value)
+        self.iter().find(|attribute| attribute.is(name)).and_then(Attribute::value)
     }
 
     /// The values of all lines of that name: candidates, ssrc, extmap, whatever
     /// this crate has no type for.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter()
-            .filter(move |attribute| attribute.is(name))
-            .filter_map(Attribute::value)
+        self.iter().filter(move |attribute| attribute.is(name)).filter_map(Attribute::value)
     }
 
     /// All lines of a kind that we understand, with those we cannot read as errors.
@@ -189,12 +173,8 @@ impl Attributes {
 
     /// States the direction of this level in place of whatever it stated.
     pub fn set_direction(&mut self, direction: Direction) {
-        self.0
-            .retain(|attribute| Direction::from_name(&attribute.name).is_none());
-        self.push(Attribute {
-            name: crate::text::composed(direction.name()),
-            value: None,
-        });
+        self.0.retain(|attribute| Direction::from_name(&attribute.name).is_none());
+        self.push(Attribute { name: crate::text::composed(direction.name()), value: None });
     }
 
     /// Removes all lines of that name.
@@ -253,10 +233,9 @@ impl std::fmt::Display for AttributeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             AttributeError::Malformed { name } => write!(f, "malformed a={name}"),
-            AttributeError::KeyLength { expected, found } => write!(
-                f,
-                "a=crypto with {found} octets of key and salt instead of {expected}"
-            ),
+            AttributeError::KeyLength { expected, found } => {
+                write!(f, "a=crypto with {found} octets of key and salt instead of {expected}")
+            }
         }
     }
 }

@@ -16,9 +16,7 @@ impl TypedAttribute for PacketTime {
     const NAME: &'static str = "ptime";
 
     fn parse(value: &str) -> Result<PacketTime, AttributeError> {
-        milliseconds(value)
-            .map(PacketTime)
-            .ok_or(AttributeError::Malformed { name: Self::NAME })
+        milliseconds(value).map(PacketTime).ok_or(AttributeError::Malformed { name: Self::NAME })
     }
 
     fn value(&self) -> Option<Text> {
@@ -30,9 +28,7 @@ impl TypedAttribute for MaxPacketTime {
     const NAME: &'static str = "maxptime";
 
     fn parse(value: &str) -> Result<MaxPacketTime, AttributeError> {
-        milliseconds(value)
-            .map(MaxPacketTime)
-            .ok_or(AttributeError::Malformed { name: Self::NAME })
+        milliseconds(value).map(MaxPacketTime).ok_or(AttributeError::Malformed { name: Self::NAME })
     }
 
     fn value(&self) -> Option<Text> {

@@ -29,10 +29,7 @@ impl TypedAttribute for Rtcp {
             }
             None => (value.trim_ascii(), None),
         };
-        Ok(Rtcp {
-            port: port.parse().map_err(|_| malformed)?,
-            connection,
-        })
+        Ok(Rtcp { port: port.parse().map_err(|_| malformed)?, connection })
     }
 
     fn value(&self) -> Option<Text> {
@@ -61,11 +58,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_rfc_3605_survive_the_round_trip() {
-        for value in [
-            "53020",
-            "53020 IN IP4 126.16.64.4",
-            "53020 IN IP6 2001:2345:6789:ABCD:EF01:2345:6789:ABCD",
-        ] {
+        for value in ["53020", "53020 IN IP4 126.16.64.4", "53020 IN IP6 2001:2345:6789:ABCD:EF01:2345:6789:ABCD"] {
             let rtcp = Rtcp::parse(value).unwrap();
             assert_eq!(rtcp.port, 53020);
             assert_eq!(rtcp.value().unwrap(), value);

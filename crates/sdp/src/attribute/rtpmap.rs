@@ -34,12 +34,7 @@ impl TypedAttribute for Rtpmap {
     }
 
     fn value(&self) -> Option<Text> {
-        let Rtpmap {
-            payload_type,
-            encoding,
-            clock_rate,
-            channels,
-        } = self;
+        let Rtpmap { payload_type, encoding, clock_rate, channels } = self;
         Some(composed(match channels {
             Some(channels) => format!("{payload_type} {encoding}/{clock_rate}/{channels}"),
             None => format!("{payload_type} {encoding}/{clock_rate}"),

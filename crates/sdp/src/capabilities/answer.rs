@@ -52,8 +52,7 @@ impl Capabilities {
             let stream = assignment.by_media.get(index).copied().flatten();
             let stream = stream.and_then(|stream| self.streams.get(stream));
             let continuing = session.continuing(index, &offered.media);
-            let numbers =
-                |codecs: &[Codec]| session.payload_types().number_answer(continuing, codecs);
+            let numbers = |codecs: &[Codec]| session.payload_types().number_answer(continuing, codecs);
             match self.answer_stream(stream, offer, offered, numbers) {
                 Ok(media) => answer.media.push(media),
                 Err(refusal) => {
@@ -75,27 +74,18 @@ impl Capabilities {
     /// codec, then the mere transport, so that the refusal tells the true reason.
     fn assign_for_answer(&self, session: &OfferAnswer, offer: &SessionDescription) -> Assignment {
         let mut assignment = Assignment::new(offer.media.len(), self.streams.len());
-        let offered = || {
-            offer
-                .media
-                .iter()
-                .enumerate()
-                .filter(|(_, m)| !m.is_disabled())
-        };
+        let offered = || offer.media.iter().enumerate().filter(|(_, m)| !m.is_disabled());
         if let Some(agreement) = session.agreement() {
             for (index, media) in offered().filter(|(index, _)| agreement.is_enabled(*index)) {
                 let port = agreement.local.media.get(index).map(|before| before.port);
-                assignment.assign(index, &self.streams, |stream| {
-                    stream.suits(media) && Some(stream.port) == port
-                });
+                assignment.assign(index, &self.streams, |stream| stream.suits(media) && Some(stream.port) == port);
             }
         }
         for (index, media) in offered() {
             // Once for the m-line, not for each pair.
             let codecs = media.codecs();
-            assignment.assign(index, &self.streams, |stream| {
-                stream.suits(media) && stream.has_common_format(media, &codecs)
-            });
+            assignment
+                .assign(index, &self.streams, |stream| stream.suits(media) && stream.has_common_format(media, &codecs));
         }
         for (index, media) in offered() {
             assignment.assign(index, &self.streams, |stream| stream.suits(media));
@@ -152,9 +142,7 @@ impl Capabilities {
         offer: &SessionDescription,
         offered: &MediaDescription,
     ) -> Result<bool, StreamRefusal> {
-        let connection = offer
-            .connection_of(offered)
-            .ok_or(StreamRefusal::Destination)?;
+        let connection = offer.connection_of(offered).ok_or(StreamRefusal::Destination)?;
         let own = stream.address.unwrap_or(self.address);
         let refused = Err(StreamRefusal::Destination);
         match connection.class() {
@@ -221,25 +209,18 @@ impl StreamCapability {
                 Ok(())
             }
             Security::Dtls { fingerprint } => {
-                offer
-                    .attribute_of::<Fingerprint>(offered)
-                    .ok_or(StreamRefusal::Security)?;
+                offer.attribute_of::<Fingerprint>(offered).ok_or(StreamRefusal::Security)?;
                 // RFC 4145 §4.1: without the attribute the offerer is active.
                 let setup = offer.attribute_of::<Setup>(offered);
                 media.attributes.push_typed(fingerprint);
-                media
-                    .attributes
-                    .push_typed(&setup.unwrap_or(Setup::Active).answer());
+                media.attributes.push_typed(&setup.unwrap_or(Setup::Active).answer());
                 Ok(())
             }
             // A secure transport that needs keys we do not have.
             Security::None
                 if matches!(
                     offered.protocol,
-                    Protocol::RtpSavp
-                        | Protocol::RtpSavpf
-                        | Protocol::UdpTlsRtpSavp
-                        | Protocol::UdpTlsRtpSavpf
+                    Protocol::RtpSavp | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavp | Protocol::UdpTlsRtpSavpf
                 ) =>
             {
                 Err(StreamRefusal::Security)
@@ -256,10 +237,7 @@ fn choose_key(keys: &[Crypto], offered: &MediaDescription) -> Option<Crypto> {
     let mut usable = lines.filter(Crypto::has_only_ignorable_parameters);
     usable.find_map(|line| {
         let ours = keys.iter().find(|key| key.suite == line.suite)?;
-        Some(Crypto {
-            tag: line.tag,
-            ..ours.clone()
-        })
+        Some(Crypto { tag: line.tag, ..ours.clone() })
     })
 }
 

@@ -135,34 +135,21 @@ impl StreamCapability {
 
     /// Plain RTP in both directions.
     pub fn rtp(media: MediaType, port: u16, codecs: &[Codec]) -> StreamCapability {
-        StreamCapability {
-            codecs: codecs.to_vec(),
-            ..StreamCapability::raw(media, port, Protocol::RtpAvp, Vec::new())
-        }
+        StreamCapability { codecs: codecs.to_vec(), ..StreamCapability::raw(media, port, Protocol::RtpAvp, Vec::new()) }
     }
 
     /// MSRP (RFC 4975 §8). The address is that of the path; `*` is its format.
     pub fn msrp(port: u16, protocol: Protocol, path: Text, accept_types: Text) -> StreamCapability {
-        let attribute = |name, value: Text| {
-            Attribute::new(name, value.as_str()).expect("texts hold no line break")
-        };
+        let attribute = |name, value: Text| Attribute::new(name, value.as_str()).expect("texts hold no line break");
         let format = vec![Token::literal("*")];
         StreamCapability {
-            attributes: vec![
-                attribute("accept-types", accept_types),
-                attribute("path", path),
-            ],
+            attributes: vec![attribute("accept-types", accept_types), attribute("path", path)],
             ..StreamCapability::raw(MediaType::Message, port, protocol, format)
         }
     }
 
     /// A stream of any transport.
-    pub fn raw(
-        media: MediaType,
-        port: u16,
-        protocol: Protocol,
-        formats: Vec<Token>,
-    ) -> StreamCapability {
+    pub fn raw(media: MediaType, port: u16, protocol: Protocol, formats: Vec<Token>) -> StreamCapability {
         StreamCapability {
             media,
             port,
@@ -191,11 +178,7 @@ impl StreamCapability {
 
     /// What we wish now: the direction, less what hold forbids.
     pub fn desired_direction(&self) -> Direction {
-        if self.on_hold {
-            self.direction.on_hold()
-        } else {
-            self.direction
-        }
+        if self.on_hold { self.direction.on_hold() } else { self.direction }
     }
 
     /// Whether an offer of this transport can be accepted, as far as its name says.
@@ -223,9 +206,7 @@ impl StreamCapability {
         }
         media.connections = self.address.map(ConnectionData::new).into_iter().collect();
         if let Some(time) = self.packet_time {
-            media
-                .attributes
-                .push_typed(&crate::attribute::PacketTime(time));
+            media.attributes.push_typed(&crate::attribute::PacketTime(time));
         }
         media.attributes.extend(self.attributes.iter().cloned());
         media
@@ -241,27 +222,15 @@ struct Assignment {
 
 impl Assignment {
     fn new(media: usize, streams: usize) -> Assignment {
-        Assignment {
-            by_media: vec![None; media],
-            taken: vec![false; streams],
-        }
+        Assignment { by_media: vec![None; media], taken: vec![false; streams] }
     }
 
     /// Gives an m-line the first stream that suits it, unless it has one.
-    fn assign(
-        &mut self,
-        media: usize,
-        streams: &[StreamCapability],
-        suits: impl Fn(&StreamCapability) -> bool,
-    ) {
+    fn assign(&mut self, media: usize, streams: &[StreamCapability], suits: impl Fn(&StreamCapability) -> bool) {
         let Some(slot @ None) = self.by_media.get_mut(media) else {
             return;
         };
-        let mut free = streams
-            .iter()
-            .zip(&mut self.taken)
-            .enumerate()
-            .filter(|(_, (_, taken))| !**taken);
+        let mut free = streams.iter().zip(&mut self.taken).enumerate().filter(|(_, (_, taken))| !**taken);
         if let Some((index, (_, taken))) = free.find(|(_, (stream, _))| suits(stream)) {
             *taken = true;
             *slot = Some(index);

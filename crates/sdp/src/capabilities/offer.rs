@@ -39,9 +39,7 @@ impl Capabilities {
         }
         let fresh = assignment.left_over();
         let fresh = fresh.filter_map(|stream| self.streams.get(stream));
-        offer
-            .media
-            .extend(fresh.map(|stream| stream.offer(None, &stream.protocol, numbers)));
+        offer.media.extend(fresh.map(|stream| stream.offer(None, &stream.protocol, numbers)));
         offer
     }
 
@@ -55,9 +53,7 @@ impl Capabilities {
         let enabled = |index: &usize| agreement.is_enabled(*index);
         let (living, disabled): (Vec<usize>, Vec<usize>) = (0..before.len()).partition(enabled);
         for &index in &living {
-            let same_port = |s: &StreamCapability| {
-                s.media == before[index].media && s.port == before[index].port
-            };
+            let same_port = |s: &StreamCapability| s.media == before[index].media && s.port == before[index].port;
             assignment.assign(index, &self.streams, same_port);
         }
         for &index in &living {
@@ -77,12 +73,7 @@ impl Capabilities {
 
 impl StreamCapability {
     /// Our m-line in an offer; `index` where the stream has lived before.
-    fn offer(
-        &self,
-        index: Option<usize>,
-        protocol: &Protocol,
-        numbers: &PayloadTypes,
-    ) -> MediaDescription {
+    fn offer(&self, index: Option<usize>, protocol: &Protocol, numbers: &PayloadTypes) -> MediaDescription {
         let codecs = numbers.number_offer(index, &self.codecs);
         let mut media = self.describe(protocol.clone(), &codecs);
         match &self.security {

@@ -64,19 +64,12 @@ impl Agreement {
     /// All streams in the order of the m-lines.
     pub fn streams(&self) -> Vec<StreamAgreement> {
         let pairs = self.local.media.iter().zip(&self.remote.media);
-        pairs
-            .enumerate()
-            .map(|(index, (local, remote))| self.stream(index, local, remote))
-            .collect()
+        pairs.enumerate().map(|(index, (local, remote))| self.stream(index, local, remote)).collect()
     }
 
     /// Whether neither side has rejected or removed that stream.
     pub fn is_enabled(&self, index: usize) -> bool {
-        let enabled = |side: &SessionDescription| {
-            side.media
-                .get(index)
-                .is_some_and(|media| !media.is_disabled())
-        };
+        let enabled = |side: &SessionDescription| side.media.get(index).is_some_and(|media| !media.is_disabled());
         enabled(&self.local) && enabled(&self.remote)
     }
 
@@ -87,12 +80,7 @@ impl Agreement {
         enabled.peek().is_some() && enabled.all(|stream| stream.held_by_peer)
     }
 
-    fn stream(
-        &self,
-        index: usize,
-        local: &MediaDescription,
-        remote: &MediaDescription,
-    ) -> StreamAgreement {
+    fn stream(&self, index: usize, local: &MediaDescription, remote: &MediaDescription) -> StreamAgreement {
         let enabled = self.is_enabled(index);
         let mut stream = StreamAgreement {
             index,
@@ -119,16 +107,10 @@ impl Agreement {
         stream.held_by_peer = !receives(&self.remote, remote);
         // The formats of both, in the peer's order, under the peer's numbers
         // (§6.1 for the answerer, §7 for the offerer).
-        stream.send = theirs
-            .into_iter()
-            .filter(|codec| ours.iter().any(|other| other.same_mapping(codec)))
-            .collect();
+        stream.send = theirs.into_iter().filter(|codec| ours.iter().any(|other| other.same_mapping(codec))).collect();
         stream.receive = ours;
         stream.destination = self.destination(local, remote);
-        stream.packet_time = self
-            .remote
-            .attribute_of::<PacketTime>(remote)
-            .map(|PacketTime(time)| time);
+        stream.packet_time = self.remote.attribute_of::<PacketTime>(remote).map(|PacketTime(time)| time);
         stream
     }
 
@@ -148,11 +130,7 @@ impl Agreement {
         )
     }
 
-    fn destination(
-        &self,
-        local: &MediaDescription,
-        remote: &MediaDescription,
-    ) -> Option<Destination> {
+    fn destination(&self, local: &MediaDescription, remote: &MediaDescription) -> Option<Destination> {
         let connection = self.remote.connection_of(remote)?.clone();
         let mux = |media: &MediaDescription| media.attribute::<RtcpMux>().is_some();
         let rtcp = remote.attribute::<Rtcp>();
@@ -165,9 +143,7 @@ impl Agreement {
             None => remote.port.checked_add(1),
         };
         Some(Destination {
-            rtcp_connection: rtcp_connection
-                .filter(|_| !muxed)
-                .unwrap_or_else(|| connection.clone()),
+            rtcp_connection: rtcp_connection.filter(|_| !muxed).unwrap_or_else(|| connection.clone()),
             port: remote.port,
             connection,
             rtcp_port,
@@ -181,19 +157,13 @@ fn receives(side: &SessionDescription, media: &MediaDescription) -> bool {
 
 /// The codecs of an answer's m-line. Some phones leave the rtpmap out for numbers
 /// that the offer explained, against RFC 3264 §6.1; then the offer's holds.
-pub(crate) fn codecs_of_answer(
-    offered: &MediaDescription,
-    answered: &MediaDescription,
-) -> Vec<Codec> {
+pub(crate) fn codecs_of_answer(offered: &MediaDescription, answered: &MediaDescription) -> Vec<Codec> {
     if !answered.protocol.is_rtp() {
         return Vec::new();
     }
     let own = answered.codecs();
     let fallback = offered.codecs();
-    let numbers = answered
-        .formats
-        .iter()
-        .filter_map(|format| crate::PayloadType::parse(format));
+    let numbers = answered.formats.iter().filter_map(|format| crate::PayloadType::parse(format));
     numbers
         .filter_map(|number| {
             let mut both = own.iter().chain(&fallback);

@@ -136,9 +136,9 @@ impl Pattern {
     /// How the offer of this row is refused.
     pub fn refusal(self) -> Refusal {
         match self {
-            Pattern::InviteThenSuccess
-            | Pattern::InviteThenProvisional
-            | Pattern::UpdateThenSuccess => Refusal::NotAcceptableHere,
+            Pattern::InviteThenSuccess | Pattern::InviteThenProvisional | Pattern::UpdateThenSuccess => {
+                Refusal::NotAcceptableHere
+            }
             Pattern::SuccessThenAck | Pattern::ProvisionalThenPrack | Pattern::PrackThenSuccess => {
                 Refusal::AnswerThenOfferAnew
             }
@@ -149,33 +149,22 @@ impl Pattern {
 impl PendingOffer {
     /// Whether a description in this message of that sender answers the offer.
     pub fn is_answered_by(self, message: MessageKind, sender: Side) -> bool {
-        sender != self.from
-            && Pattern::ALL
-                .into_iter()
-                .any(|row| row.offer() == self.within && row.answer() == message)
+        sender != self.from && Pattern::ALL.into_iter().any(|row| row.offer() == self.within && row.answer() == message)
     }
 }
 
 /// What the description in a message is. An [`Role::Offer`] may still be one too
 /// many; that [`OfferAnswer`](super::OfferAnswer) tells.
-pub fn role(
-    message: MessageKind,
-    sender: Side,
-    pending: Option<PendingOffer>,
-    progress: InviteProgress,
-) -> Role {
+pub fn role(message: MessageKind, sender: Side, pending: Option<PendingOffer>, progress: InviteProgress) -> Role {
     if pending.is_some_and(|offer| offer.is_answered_by(message, sender)) {
         return Role::Answer;
     }
-    let answers_later =
-        pending.is_some_and(|offer| offer.from != sender && offer.within == MessageKind::Invite);
+    let answers_later = pending.is_some_and(|offer| offer.from != sender && offer.within == MessageKind::Invite);
     match message {
         MessageKind::Invite | MessageKind::Update => Role::Offer,
         MessageKind::UnreliableProvisional if answers_later => Role::Preview,
         // The first reliable message of an INVITE without offer (§3.1.2).
-        MessageKind::ReliableProvisional | MessageKind::InviteSuccess
-            if pending.is_none() && !progress.exchanged =>
-        {
+        MessageKind::ReliableProvisional | MessageKind::InviteSuccess if pending.is_none() && !progress.exchanged => {
             Role::Offer
         }
         // Only once the exchange of the INVITE is complete (§2.2, pattern 5).
@@ -223,10 +212,7 @@ mod tests {
     #[test]
     fn each_row_of_the_table_pairs_an_offer_with_its_answer() {
         for row in Pattern::ALL {
-            let offer = PendingOffer {
-                from: Side::Local,
-                within: row.offer(),
-            };
+            let offer = PendingOffer { from: Side::Local, within: row.offer() };
             assert!(offer.is_answered_by(row.answer(), Side::Remote), "{row:?}");
             assert!(!offer.is_answered_by(row.answer(), Side::Local), "{row:?}");
             let role = role(row.answer(), Side::Remote, Some(offer), OPEN);
@@ -239,14 +225,8 @@ mod tests {
     fn figure_1_has_one_answer_and_otherwise_previews_and_noise() {
         let offered = pending(Side::Local, Invite);
         let from_uas = |kind, pending, progress| role(kind, Side::Remote, pending, progress);
-        assert_eq!(
-            from_uas(UnreliableProvisional, offered, OPEN),
-            Role::Preview
-        ); // F2
-        assert_eq!(
-            required(ReliableProvisional, Side::Remote, offered, OPEN),
-            None
-        ); // F3
+        assert_eq!(from_uas(UnreliableProvisional, offered, OPEN), Role::Preview); // F2
+        assert_eq!(required(ReliableProvisional, Side::Remote, offered, OPEN), None); // F3
         assert_eq!(from_uas(ReliableProvisional, offered, OPEN), Role::Answer); // F6
         assert_eq!(role(Prack, Side::Local, None, DONE), Role::Offer); // F7
         assert_eq!(from_uas(ReliableProvisional, None, DONE), Role::Ignored); // F9
@@ -266,10 +246,7 @@ mod tests {
         let prack = required(Prack, Side::Local, offered, OPEN);
         assert_eq!(prack, Some(Role::Answer));
         let offered = pending(uas, InviteSuccess);
-        assert_eq!(
-            required(Ack, Side::Local, offered, OPEN),
-            Some(Role::Answer)
-        );
+        assert_eq!(required(Ack, Side::Local, offered, OPEN), Some(Role::Answer));
     }
 
     #[test]
@@ -278,9 +255,6 @@ mod tests {
         let success = required(InviteSuccess, Side::Remote, offered, OPEN);
         assert_eq!(success, Some(Role::Answer));
         // A 2xx to UPDATE does not answer an INVITE.
-        assert_eq!(
-            role(UpdateSuccess, Side::Remote, offered, OPEN),
-            Role::Ignored
-        );
+        assert_eq!(role(UpdateSuccess, Side::Remote, offered, OPEN), Role::Ignored);
     }
 }

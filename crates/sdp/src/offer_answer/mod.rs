@@ -133,10 +133,7 @@ impl OfferAnswer {
 
     /// A machine that judges the peer as strictly as ourselves.
     pub fn strict() -> OfferAnswer {
-        OfferAnswer {
-            strictness: Strictness::Strict,
-            ..OfferAnswer::default()
-        }
+        OfferAnswer { strictness: Strictness::Strict, ..OfferAnswer::default() }
     }
 
     /// A machine that goes on from an agreement that was written down.
@@ -174,20 +171,13 @@ impl OfferAnswer {
             }
             (_, Input::RolledBack) => Ok(self.roll_back()),
 
-            (State::LocalOfferPending, Input::LocalOffer(_)) => {
-                Err(Violation::local(Rule::LocalOfferIsPending))
+            (State::LocalOfferPending, Input::LocalOffer(_)) => Err(Violation::local(Rule::LocalOfferIsPending)),
+            (State::RemoteOfferPending, Input::LocalOffer(_)) => Err(Violation::local(Rule::RemoteOfferIsPending)),
+            (State::LocalOfferPending, Input::RemoteOffer(_)) => Err(Violation::remote(Rule::LocalOfferIsPending)),
+            (State::RemoteOfferPending, Input::RemoteOffer(_)) => Err(Violation::remote(Rule::RemoteOfferIsPending)),
+            (State::Idle | State::LocalOfferPending, Input::LocalAnswer(_)) | (State::Idle, Input::Rejected) => {
+                Err(Violation::local(Rule::NoOfferIsPending))
             }
-            (State::RemoteOfferPending, Input::LocalOffer(_)) => {
-                Err(Violation::local(Rule::RemoteOfferIsPending))
-            }
-            (State::LocalOfferPending, Input::RemoteOffer(_)) => {
-                Err(Violation::remote(Rule::LocalOfferIsPending))
-            }
-            (State::RemoteOfferPending, Input::RemoteOffer(_)) => {
-                Err(Violation::remote(Rule::RemoteOfferIsPending))
-            }
-            (State::Idle | State::LocalOfferPending, Input::LocalAnswer(_))
-            | (State::Idle, Input::Rejected) => Err(Violation::local(Rule::NoOfferIsPending)),
             (State::Idle | State::RemoteOfferPending, Input::RemoteAnswer(_)) => {
                 Err(Violation::remote(Rule::NoOfferIsPending))
             }
@@ -232,17 +222,11 @@ impl OfferAnswer {
 
     fn local_offer(&mut self, offer: SessionDescription) -> Result<Output, Violation> {
         rules::check_offer(&offer, self.agreed.as_ref())
-            .and_then(|()| {
-                self.payload_types
-                    .check(Side::Local, &offer, self.agreed.as_ref())
-            })
+            .and_then(|()| self.payload_types.check(Side::Local, &offer, self.agreed.as_ref()))
             .map_err(Violation::local)?;
         let offer = self.stamped(offer);
         self.last_sent = Some(offer.clone());
-        self.pending = Some(Offer {
-            from: Side::Local,
-            description: offer.clone(),
-        });
+        self.pending = Some(Offer { from: Side::Local, description: offer.clone() });
         Ok(Output::SendOffer(offer))
     }
 
@@ -256,10 +240,7 @@ impl OfferAnswer {
                 .map_err(Violation::remote)?;
         }
         self.last_received = Some(offer.clone());
-        self.pending = Some(Offer {
-            from: Side::Remote,
-            description: offer,
-        });
+        self.pending = Some(Offer { from: Side::Remote, description: offer });
         Ok(Output::AnswerOffer(revision))
     }
 
@@ -267,16 +248,11 @@ impl OfferAnswer {
         let Some(offer) = &self.pending else {
             return Err(Violation::local(Rule::NoOfferIsPending));
         };
-        rules::check_answer(&offer.description, &answer, Strictness::Strict)
-            .map_err(Violation::local)?;
+        rules::check_answer(&offer.description, &answer, Strictness::Strict).map_err(Violation::local)?;
         let remote = offer.description.clone();
         let answer = self.stamped(answer);
         self.last_sent = Some(answer.clone());
-        self.agree(Agreement {
-            offerer: Side::Remote,
-            local: answer.clone(),
-            remote,
-        });
+        self.agree(Agreement { offerer: Side::Remote, local: answer.clone(), remote });
         Ok(Output::SendAnswer(answer))
     }
 
@@ -284,19 +260,14 @@ impl OfferAnswer {
         let Some(offer) = &self.pending else {
             return Err(Violation::remote(Rule::NoOfferIsPending));
         };
-        rules::check_answer(&offer.description, &answer, self.strictness)
-            .map_err(Violation::remote)?;
+        rules::check_answer(&offer.description, &answer, self.strictness).map_err(Violation::remote)?;
         let revision = self.revision_of(&answer);
         if self.strictness == Strictness::Strict {
             rules::check_revision(revision).map_err(Violation::remote)?;
         }
         let local = offer.description.clone();
         self.last_received = Some(answer.clone());
-        self.agree(Agreement {
-            offerer: Side::Local,
-            local,
-            remote: answer,
-        });
+        self.agree(Agreement { offerer: Side::Local, local, remote: answer });
         Ok(Output::ApplyAnswer(revision))
     }
 
@@ -338,8 +309,7 @@ impl OfferAnswer {
         let expected = last.origin.session_version.checked_add(1);
         if description == last {
             Revision::Unchanged
-        } else if description.origin.same_session(&last.origin)
-            && Some(description.origin.session_version) == expected
+        } else if description.origin.same_session(&last.origin) && Some(description.origin.session_version) == expected
         {
             Revision::Next
         } else {

@@ -29,11 +29,8 @@ impl PayloadTypes {
     pub(super) fn record(&mut self, previous: Option<&Agreement>, agreed: &Agreement) {
         let count = agreed.local.media.len();
         self.streams.resize_with(count, Stream::default);
-        for (index, (stream, (local, remote))) in self
-            .streams
-            .iter_mut()
-            .zip(agreed.local.media.iter().zip(&agreed.remote.media))
-            .enumerate()
+        for (index, (stream, (local, remote))) in
+            self.streams.iter_mut().zip(agreed.local.media.iter().zip(&agreed.remote.media)).enumerate()
         {
             if local.is_disabled() || remote.is_disabled() {
                 continue;
@@ -51,12 +48,7 @@ impl PayloadTypes {
     }
 
     /// Whether an offer keeps all meanings.
-    pub(super) fn check(
-        &self,
-        from: Side,
-        offer: &SessionDescription,
-        agreed: Option<&Agreement>,
-    ) -> Result<(), Rule> {
+    pub(super) fn check(&self, from: Side, offer: &SessionDescription, agreed: Option<&Agreement>) -> Result<(), Rule> {
         for (media, offered) in offer.media.iter().enumerate() {
             if offered.is_disabled() || !continues(agreed, media, offered) {
                 continue;
@@ -72,10 +64,7 @@ impl PayloadTypes {
                 let payload_type = codec.payload_type;
                 let before = known.get(&payload_type);
                 if payload_type.is_dynamic() && before.is_some_and(|c| !c.same_mapping(&codec)) {
-                    return Err(Rule::PayloadTypeRemapped {
-                        media,
-                        payload_type,
-                    });
+                    return Err(Rule::PayloadTypeRemapped { media, payload_type });
                 }
             }
         }
@@ -107,9 +96,7 @@ impl PayloadTypes {
     }
 
     fn stream(&self, media: Option<usize>) -> &Stream {
-        media
-            .and_then(|media| self.streams.get(media))
-            .unwrap_or(&self.fresh)
+        media.and_then(|media| self.streams.get(media)).unwrap_or(&self.fresh)
     }
 }
 

@@ -113,17 +113,11 @@ pub enum Strictness {
 
 impl Violation {
     pub(super) fn local(rule: Rule) -> Violation {
-        Violation {
-            by: Side::Local,
-            rule,
-        }
+        Violation { by: Side::Local, rule }
     }
 
     pub(super) fn remote(rule: Rule) -> Violation {
-        Violation {
-            by: Side::Remote,
-            rule,
-        }
+        Violation { by: Side::Remote, rule }
     }
 
     /// The status code to refuse the peer's offer with: 491 for glare, 500 (with a
@@ -135,12 +129,9 @@ impl Violation {
             (Side::Local, _) => None,
             (Side::Remote, Rule::LocalOfferIsPending) => Some(491),
             (Side::Remote, Rule::RemoteOfferIsPending) => Some(500),
-            (
-                Side::Remote,
-                Rule::MediaRemoved { .. }
-                | Rule::PayloadTypeRemapped { .. }
-                | Rule::OriginIrregular,
-            ) => Some(488),
+            (Side::Remote, Rule::MediaRemoved { .. } | Rule::PayloadTypeRemapped { .. } | Rule::OriginIrregular) => {
+                Some(488)
+            }
             (Side::Remote, _) => None,
         }
     }
@@ -148,10 +139,7 @@ impl Violation {
 
 /// RFC 3264 §8: the number of m-lines never decreases. Type, transport, address
 /// and formats of a stream may all change (§8.3).
-pub(super) fn check_offer(
-    offer: &SessionDescription,
-    agreed: Option<&Agreement>,
-) -> Result<(), Rule> {
+pub(super) fn check_offer(offer: &SessionDescription, agreed: Option<&Agreement>) -> Result<(), Rule> {
     let expected = agreed.map_or(0, |agreed| agreed.local.media.len());
     let found = offer.media.len();
     if found < expected {
@@ -181,13 +169,7 @@ pub(super) fn check_answer(
         return Err(Rule::TimesChanged);
     }
     for (media, (offered, answered)) in offer.media.iter().zip(&answer.media).enumerate() {
-        let stream = Stream {
-            media,
-            offer,
-            offered,
-            answer,
-            answered,
-        };
+        let stream = Stream { media, offer, offered, answer, answered };
         stream.check(strictness)?;
     }
     Ok(())
@@ -241,41 +223,23 @@ impl Stream<'_> {
             let wildcard = |media: &MediaDescription| media.formats.iter().any(|f| f == "*");
             return wildcard(self.offered)
                 || wildcard(self.answered)
-                || self
-                    .answered
-                    .formats
-                    .iter()
-                    .any(|format| self.offered.formats.contains(format));
+                || self.answered.formats.iter().any(|format| self.offered.formats.contains(format));
         }
         let offered = self.offered.codecs();
         let answered = codecs_of_answer(self.offered, self.answered);
-        let same_codec = answered
-            .iter()
-            .any(|codec| offered.iter().any(|other| other.same_mapping(codec)));
+        let same_codec = answered.iter().any(|codec| offered.iter().any(|other| other.same_mapping(codec)));
         // Numbers that neither side explains can only be compared as such.
         let unexplained = |format: &&crate::Token| {
-            PayloadType::parse(format)
-                .is_none_or(|number| answered.iter().all(|codec| codec.payload_type != number))
+            PayloadType::parse(format).is_none_or(|number| answered.iter().all(|codec| codec.payload_type != number))
         };
         same_codec
-            || self
-                .answered
-                .formats
-                .iter()
-                .filter(unexplained)
-                .any(|format| self.offered.formats.contains(format))
+            || self.answered.formats.iter().filter(unexplained).any(|format| self.offered.formats.contains(format))
     }
 
     /// An answer chooses one of the offered lines by its tag and keeps its suite.
     fn crypto_was_offered(&self) -> bool {
-        let sdes = matches!(
-            self.offered.protocol,
-            Protocol::RtpSavp | Protocol::RtpSavpf
-        );
-        let dtls = self
-            .answer
-            .attribute_of::<Fingerprint>(self.answered)
-            .is_some();
+        let sdes = matches!(self.offered.protocol, Protocol::RtpSavp | Protocol::RtpSavpf);
+        let dtls = self.answer.attribute_of::<Fingerprint>(self.answered).is_some();
         if !sdes || dtls || !self.offered.attributes.has("crypto") {
             return true;
         }
@@ -290,25 +254,20 @@ impl Stream<'_> {
     fn check_multicast(&self) -> Result<(), Rule> {
         let offered = self.offer.connection_of(self.offered);
         let answered = self.answer.connection_of(self.answered);
-        let multicast = |connection: Option<&ConnectionData>| {
-            connection.is_some_and(|c| c.class() == AddressClass::Multicast)
-        };
+        let multicast =
+            |connection: Option<&ConnectionData>| connection.is_some_and(|c| c.class() == AddressClass::Multicast);
         let kept = match (multicast(offered), multicast(answered)) {
             (false, false) => true,
             (true, true) => offered == answered && self.offered.port == self.answered.port,
             _ => false,
         };
-        kept.then_some(())
-            .ok_or(Rule::MulticastChanged { media: self.media })
+        kept.then_some(()).ok_or(Rule::MulticastChanged { media: self.media })
     }
 
     fn direction_is_permitted(&self) -> bool {
         let offered = self.offer.direction_of(self.offered);
         let answered = self.answer.direction_of(self.answered);
-        let class = self
-            .offer
-            .connection_of(self.offered)
-            .map(ConnectionData::class);
+        let class = self.offer.connection_of(self.offered).map(ConnectionData::class);
         match class {
             // All members of a group see the stream alike (§6.2).
             Some(AddressClass::Multicast) => offered == answered,
@@ -361,19 +320,12 @@ impl fmt::Display for Rule {
             MulticastChanged { media } => write!(f, "m-line {media} changes a multicast stream"),
             CryptoNotOffered { media } => write!(f, "m-line {media} answers no offered crypto"),
             SetupNotPermitted { media } => {
-                write!(
-                    f,
-                    "m-line {media} answers a setup role that was not offered"
-                )
+                write!(f, "m-line {media} answers a setup role that was not offered")
             }
             TimesChanged => f.write_str("the answer changes the t= line"),
-            PayloadTypeRemapped {
-                media,
-                payload_type,
-            } => write!(
-                f,
-                "m-line {media} gives payload type {payload_type} another meaning"
-            ),
+            PayloadTypeRemapped { media, payload_type } => {
+                write!(f, "m-line {media} gives payload type {payload_type} another meaning")
+            }
             OriginIrregular => f.write_str("the o= line is not the next version"),
         }
     }

@@ -84,10 +84,7 @@ impl Phone {
     }
 
     /// Takes an offer and makes the answer to it.
-    pub(crate) fn answer(
-        &mut self,
-        offer: &SessionDescription,
-    ) -> Result<SessionDescription, Violation> {
+    pub(crate) fn answer(&mut self, offer: &SessionDescription) -> Result<SessionDescription, Violation> {
         self.machine.handle(Input::RemoteOffer(offer.clone()))?;
         let answer = self.wishes.answer_in(&self.machine, offer).unwrap();
         match self.machine.handle(Input::LocalAnswer(answer))? {

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
@@ -85,12 +83,9 @@ impl Records for Resolver {
 
     async fn srv(&self, name: &str) -> Result<Vec<Srv>, RecordError> {
         self.records(name, RecordType::SRV, |data| match data {
-            RData::SRV(srv) => Some(Srv {
-                priority: srv.priority,
-                weight: srv.weight,
-                port: srv.port,
-                target: srv.target.to_ascii(),
-            }),
+            RData::SRV(srv) => {
+                Some(Srv { priority: srv.priority, weight: srv.weight, port: srv.port, target: srv.target.to_ascii() })
+            }
             _ => None,
         })
         .await
@@ -121,9 +116,8 @@ fn dns(config: &LookupConfig) -> Option<TokioResolver> {
     let (servers, mut options) = match &config.servers {
         Some(servers) => {
             let servers = servers.iter().map(|address| {
-                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
-                    .into_iter()
-                    .map(|mut connection| {
+                let connections =
+                    [ConnectionConfig::udp(), ConnectionConfig::tcp()].into_iter().map(|mut connection| {
                         connection.port = address.port();
                         connection
                     });

@@ -163,11 +163,7 @@ impl<R: Records> Search<'_, R> {
     fn transport_without_records(&self) -> Result<Transport, LookupError> {
         match self.given_transport()? {
             Some(transport) => Ok(transport),
-            None => self
-                .candidates()
-                .first()
-                .copied()
-                .ok_or(LookupError::NoCommonTransport),
+            None => self.candidates().first().copied().ok_or(LookupError::NoCommonTransport),
         }
     }
 
@@ -228,9 +224,7 @@ impl<R: Records> Search<'_, R> {
             ("SIP+D2W", Transport::Ws),
             ("SIPS+D2W", Transport::Wss),
         ];
-        let (_, transport) = services
-            .into_iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(&naptr.services))?;
+        let (_, transport) = services.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(&naptr.services))?;
         let wanted = self.request.supported.contains(transport)
             && (transport.is_secure() || !self.request.secure)
             && naptr.flags.eq_ignore_ascii_case("s");
@@ -239,10 +233,7 @@ impl<R: Records> Search<'_, R> {
 
     /// Asks for the services of several transports at once; their targets come in the order of `transports`.
     async fn add_services(&mut self, transports: &[Transport], random: &mut dyn FnMut(u32) -> u32) {
-        let names: Vec<String> = transports
-            .iter()
-            .map(|t| format!("{}.{}", service_label(*t), self.host))
-            .collect();
+        let names: Vec<String> = transports.iter().map(|t| format!("{}.{}", service_label(*t), self.host)).collect();
         let answers = join_all(names.iter().map(|name| self.records.srv(name))).await;
         for (transport, answer) in transports.iter().zip(answers) {
             let services = self.none_if_failed(answer);
@@ -250,20 +241,13 @@ impl<R: Records> Search<'_, R> {
         }
     }
 
-    async fn add_service(
-        &mut self,
-        transport: Transport,
-        mut services: Vec<Srv>,
-        random: &mut dyn FnMut(u32) -> u32,
-    ) {
+    async fn add_service(&mut self, transport: Transport, mut services: Vec<Srv>, random: &mut dyn FnMut(u32) -> u32) {
         services.truncate(MAX_RECORDS);
         services.retain(|srv| !matches!(srv.target.as_str(), "." | ""));
         let services = srv::in_order(services, random);
         let records = self.records;
         let families = self.request.families;
-        let hosts = services
-            .iter()
-            .map(|srv| addresses(records, &srv.target, families));
+        let hosts = services.iter().map(|srv| addresses(records, &srv.target, families));
         for (srv, (found, failure)) in services.iter().zip(join_all(hosts).await) {
             self.failure = self.failure.or(failure);
             for ip in found {
@@ -325,11 +309,7 @@ fn service_label(transport: Transport) -> &'static str {
     }
 }
 
-async fn addresses<R: Records>(
-    records: &R,
-    host: &str,
-    families: Families,
-) -> (Vec<IpAddr>, Option<RecordError>) {
+async fn addresses<R: Records>(records: &R, host: &str, families: Families) -> (Vec<IpAddr>, Option<RecordError>) {
     let (v4, v6) = match families {
         Families::V4 => (records.a(host).await, Ok(Vec::new())),
         Families::V6 => (Ok(Vec::new()), records.aaaa(host).await),
@@ -338,11 +318,7 @@ async fn addresses<R: Records>(
     let failure = v4.as_ref().err().or(v6.as_ref().err()).copied();
     let v4 = v4.unwrap_or_default().into_iter().map(IpAddr::V4);
     let v6 = v6.unwrap_or_default().into_iter().map(IpAddr::V6);
-    let found = in_turn(
-        v4.take(MAX_RECORDS).collect(),
-        v6.take(MAX_RECORDS).collect(),
-        families,
-    );
+    let found = in_turn(v4.take(MAX_RECORDS).collect(), v6.take(MAX_RECORDS).collect(), families);
     (found, failure)
 }
 
@@ -366,10 +342,7 @@ fn in_turn(v4: Vec<IpAddr>, v6: Vec<IpAddr>, families: Families) -> Vec<IpAddr> 
 }
 
 fn numeric(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     bare.parse().ok()
 }
 

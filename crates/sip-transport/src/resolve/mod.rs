@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use sip_message::Transport;
 
-pub(crate) use dns::unguessable;
 pub use dns::Resolver;
+pub(crate) use dns::unguessable;
 pub use locate::{Naptr, RecordError, Records, locate};
 pub use srv::Srv;
 

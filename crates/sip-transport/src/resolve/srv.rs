@@ -38,12 +38,7 @@ mod tests {
     use super::*;
 
     fn record(priority: u16, weight: u16, target: &str) -> Srv {
-        Srv {
-            priority,
-            weight,
-            port: 5060,
-            target: target.to_string(),
-        }
+        Srv { priority, weight, port: 5060, target: target.to_string() }
     }
 
     /// A small multiplicative generator: the same numbers in every run.
@@ -85,9 +80,7 @@ mod tests {
     fn a_record_of_weight_zero_has_a_very_small_chance() {
         let records = vec![record(1, 100, "heavy"), record(1, 0, "zero")];
         let mut random = generator();
-        let zero_first = (0..10_000)
-            .filter(|_| in_order(records.clone(), &mut random)[0].target == "zero")
-            .count();
+        let zero_first = (0..10_000).filter(|_| in_order(records.clone(), &mut random)[0].target == "zero").count();
         assert!((1..300).contains(&zero_first), "{zero_first}");
     }
 }

@@ -126,13 +126,7 @@ impl Acceptor {
             Transport::Ws | Transport::Wss => Codec::Upgrade(self.origins.clone()),
             _ => Codec::Sip(StreamParser::new(streams.shared.message_limits.clone())),
         };
-        let flow = Flow {
-            transport: self.transport,
-            listener: self.id,
-            local: self.local,
-            remote,
-            connection: None,
-        };
+        let flow = Flow { transport: self.transport, listener: self.id, local: self.local, remote, connection: None };
         streams.accept(flow, socket, tls, codec);
     }
 

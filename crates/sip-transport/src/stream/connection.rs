@@ -323,7 +323,12 @@ impl State {
         }
     }
 
+    /// Whatever ends a connection that we are closing already, the reason is ours.
     fn end(&mut self, reason: CloseReason) {
+        let reason = match &self.phase {
+            Phase::Lingering { reason, .. } => reason.clone(),
+            _ => reason,
+        };
         self.ended.get_or_insert(reason);
     }
 
@@ -501,16 +506,11 @@ impl State {
     }
 
     fn stream_ended(&mut self) {
-        match &self.phase {
-            Phase::Lingering { reason, .. } => {
-                let reason = reason.clone();
-                self.end(reason);
-            }
-            _ => {
-                self.end_of_stream.get_or_insert(self.shared.turn());
-                self.wake();
-            }
+        if matches!(self.phase, Phase::Lingering { .. }) {
+            return self.end(CloseReason::ByPeer);
         }
+        self.end_of_stream.get_or_insert(self.shared.turn());
+        self.wake();
     }
 
     // ---- understanding
@@ -857,10 +857,7 @@ impl State {
         let idle = self.idle.map(|idle| (self.last_heard + idle, Deadline::Idle));
         let ping = (matches!(self.codec, Codec::WebSocket(_)) && !self.pinged)
             .then(|| (self.last_heard + limits.websocket_ping, Deadline::Ping));
-        [handshake, message, stalled, idle, ping]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
+        [handshake, message, stalled, idle, ping].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn too_late(&mut self, what: Deadline) {
@@ -888,10 +885,7 @@ impl State {
                 self.shared.count(|c| &mut c.idle);
                 (CloseReason::Idle, false)
             }
-            Deadline::Linger => match &self.phase {
-                Phase::Lingering { reason, .. } => (reason.clone(), false),
-                _ => return,
-            },
+            Deadline::Linger => (CloseReason::ByUs, false),
         };
         if slow {
             self.shared.count(|c| &mut c.too_slow);

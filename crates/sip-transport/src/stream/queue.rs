@@ -35,11 +35,7 @@ impl WriteQueue {
     /// The next octets, for a vectored write.
     pub(crate) fn slices(&self) -> SmallVec<[IoSlice<'_>; SLICES]> {
         let mut skip = self.written;
-        self.messages
-            .iter()
-            .take(SLICES)
-            .map(|(bytes, _)| IoSlice::new(&bytes[std::mem::take(&mut skip)..]))
-            .collect()
+        self.messages.iter().take(SLICES).map(|(bytes, _)| IoSlice::new(&bytes[std::mem::take(&mut skip)..])).collect()
     }
 
     /// Forgets `count` octets that have left.

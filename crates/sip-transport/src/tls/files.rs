@@ -25,8 +25,7 @@ pub(super) fn identity(
     key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsSetupError> {
     let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| explain(error, key, TlsSetupError::NoKey))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| explain(error, key, TlsSetupError::NoKey))?;
     Ok((chain, key))
 }
 
@@ -42,9 +41,7 @@ pub(super) fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsSetupError> {
 
 /// The operating system's roots.
 pub(super) fn system_roots() -> Option<Arc<RootCertStore>> {
-    SYSTEM_ROOTS
-        .iter()
-        .find_map(|path| roots(Path::new(path)).ok())
+    SYSTEM_ROOTS.iter().find_map(|path| roots(Path::new(path)).ok())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {

@@ -73,11 +73,7 @@ fn sip_domain(uri: &str) -> Option<String> {
 
 fn common_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let names = certificate.subject().iter_common_name();
-    names
-        .filter_map(|name| name.as_str().ok())
-        .filter(|name| is_dns_name(name))
-        .map(str::to_ascii_lowercase)
-        .collect()
+    names.filter_map(|name| name.as_str().ok()).filter(|name| is_dns_name(name)).map(str::to_ascii_lowercase).collect()
 }
 
 fn is_dns_name(name: &str) -> bool {

@@ -57,9 +57,7 @@ impl TlsError {
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     CertificateFault::WrongDomain
                 }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    CertificateFault::Expired
-                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     CertificateFault::NotYetValid
                 }
@@ -141,9 +139,7 @@ impl TlsClient {
             .expect("ring supports the default versions");
         let dangerous = builder.dangerous();
         let builder = match config.verification {
-            ServerVerification::None => {
-                dangerous.with_custom_certificate_verifier(Arc::new(AnyServer::new(provider)))
-            }
+            ServerVerification::None => dangerous.with_custom_certificate_verifier(Arc::new(AnyServer::new(provider))),
             ServerVerification::Domain => {
                 let roots = match &config.roots {
                     Roots::File(path) => files::roots(path)?,
@@ -163,14 +159,10 @@ impl TlsClient {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, private) = files::identity(certificate, key)?;
-                builder
-                    .with_client_auth_cert(chain, private)
-                    .map_err(|_| TlsSetupError::Mismatch(key.clone()))?
+                builder.with_client_auth_cert(chain, private).map_err(|_| TlsSetupError::Mismatch(key.clone()))?
             }
         };
-        Ok(TlsClient {
-            config: Some(Arc::new(config)),
-        })
+        Ok(TlsClient { config: Some(Arc::new(config)) })
     }
 
     /// A connection to a server whose certificate must name `domain`.
@@ -179,7 +171,6 @@ impl TlsClient {
         let config = config.ok_or(SendError::Local(LocalError::TlsNotConfigured))?;
         let name = domain.and_then(|d| ServerName::try_from(d.to_string()).ok());
         let name = name.ok_or(SendError::Local(LocalError::NoServerName))?;
-        ClientConnection::new(config, name)
-            .map_err(|_| SendError::Local(LocalError::TlsNotConfigured))
+        ClientConnection::new(config, name).map_err(|_| SendError::Local(LocalError::TlsNotConfigured))
     }
 }

@@ -27,12 +27,7 @@ pub(crate) struct TlsServer {
 
 impl TlsServer {
     pub(crate) fn new(paths: TlsConfig, now: Instant) -> Result<Self, TlsSetupError> {
-        Ok(TlsServer {
-            stamps: stamps(&paths),
-            current: load(&paths)?,
-            paths,
-            checked: now,
-        })
+        Ok(TlsServer { stamps: stamps(&paths), current: load(&paths)?, paths, checked: now })
     }
 
     /// A connection with the newest usable certificate.
@@ -75,11 +70,7 @@ fn stamps(paths: &TlsConfig) -> Vec<Stamp> {
         ClientCertificate::NotAsked => None,
         ClientCertificate::Optional(roots) | ClientCertificate::Required(roots) => Some(roots),
     };
-    [&paths.certificate, &paths.key]
-        .into_iter()
-        .chain(roots)
-        .map(|path| files::stamp(path))
-        .collect()
+    [&paths.certificate, &paths.key].into_iter().chain(roots).map(|path| files::stamp(path)).collect()
 }
 
 fn load(paths: &TlsConfig) -> Result<Arc<ServerConfig>, TlsSetupError> {
@@ -97,8 +88,6 @@ fn load(paths: &TlsConfig) -> Result<Arc<ServerConfig>, TlsSetupError> {
         ClientCertificate::Optional(roots) => builder.with_client_cert_verifier(verifier(roots, false)?),
         ClientCertificate::Required(roots) => builder.with_client_cert_verifier(verifier(roots, true)?),
     };
-    let config = builder
-        .with_single_cert(chain, key)
-        .map_err(|_| TlsSetupError::Mismatch(paths.key.clone()))?;
+    let config = builder.with_single_cert(chain, key).map_err(|_| TlsSetupError::Mismatch(paths.key.clone()))?;
     Ok(Arc::new(config))
 }

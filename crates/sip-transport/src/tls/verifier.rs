@@ -20,10 +20,7 @@ pub(super) struct DomainVerifier {
 
 impl DomainVerifier {
     pub(super) fn new(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Self {
-        DomainVerifier {
-            roots,
-            signatures: Signatures(provider),
-        }
+        DomainVerifier { roots, signatures: Signatures(provider) }
     }
 }
 

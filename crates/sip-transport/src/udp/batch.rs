@@ -42,10 +42,7 @@ impl RecvBatch {
         let address = unsafe { mem::zeroed::<libc::sockaddr_storage>() };
         // SAFETY: as above; null pointers with zero lengths.
         let header = unsafe { mem::zeroed::<libc::mmsghdr>() };
-        let slot = libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        };
+        let slot = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         RecvBatch {
             room: Box::new_uninit_slice(BATCH * DATAGRAM_ROOM),
             addresses: vec![address; BATCH].into_boxed_slice(),
@@ -81,10 +78,7 @@ impl RecvBatch {
             };
             // SAFETY: the kernel has written `length` octets from the start of this datagram's room.
             let datagram = unsafe {
-                std::slice::from_raw_parts(
-                    self.room.as_ptr().add(index * DATAGRAM_ROOM).cast::<u8>(),
-                    length,
-                )
+                std::slice::from_raw_parts(self.room.as_ptr().add(index * DATAGRAM_ROOM).cast::<u8>(), length)
             };
             deliver(from, copy_into(&mut self.chunk, datagram));
         }
@@ -121,10 +115,7 @@ impl SendBatch {
         let address = unsafe { mem::zeroed::<libc::sockaddr_storage>() };
         // SAFETY: as above.
         let header = unsafe { mem::zeroed::<libc::mmsghdr>() };
-        let slot = libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        };
+        let slot = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         SendBatch {
             addresses: vec![address; BATCH].into_boxed_slice(),
             slots: vec![slot; BATCH].into_boxed_slice(),
@@ -142,10 +133,7 @@ impl SendBatch {
         let mut count = 0;
         for (to, bytes) in datagrams.take(BATCH) {
             let length = write_address(&mut self.addresses[count], to);
-            self.slots[count] = libc::iovec {
-                iov_base: bytes.as_ptr().cast_mut().cast(),
-                iov_len: bytes.len(),
-            };
+            self.slots[count] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
             let header = &mut self.headers[count].msg_hdr;
             header.msg_name = (&raw mut self.addresses[count]).cast();
             header.msg_namelen = length;
@@ -178,11 +166,7 @@ pub(crate) enum SocketBuffer {
 }
 
 /// Asks for a buffer beyond the system's limit (needs CAP_NET_ADMIN); the caller falls back to the ordinary option.
-pub(crate) fn force_buffer_size(
-    socket: BorrowedFd<'_>,
-    buffer: SocketBuffer,
-    octets: usize,
-) -> io::Result<()> {
+pub(crate) fn force_buffer_size(socket: BorrowedFd<'_>, buffer: SocketBuffer, octets: usize) -> io::Result<()> {
     let option = match buffer {
         SocketBuffer::Receive => libc::SO_RCVBUFFORCE,
         SocketBuffer::Send => libc::SO_SNDBUFFORCE,
@@ -198,11 +182,7 @@ pub(crate) fn force_buffer_size(
             mem::size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn copy_into(chunk: &mut BytesMut, datagram: &[u8]) -> Bytes {
@@ -274,9 +254,7 @@ mod tests {
     fn carries_a_batch(ip: &str) {
         let (alice, bob) = pair(ip);
         let to = bob.local_addr().unwrap();
-        let sent: Vec<Bytes> = (0..100usize)
-            .map(|n| Bytes::from(vec![n as u8; n * 9]))
-            .collect();
+        let sent: Vec<Bytes> = (0..100usize).map(|n| Bytes::from(vec![n as u8; n * 9])).collect();
         let mut batch = SendBatch::new();
         let mut done = 0;
         while done < sent.len() {
@@ -313,13 +291,9 @@ mod tests {
         let (alice, bob) = pair("127.0.0.1:0");
         let large = Bytes::from(vec![b'x'; 65_507]);
         let to = bob.local_addr().unwrap();
-        SendBatch::new()
-            .send(alice.as_fd(), [(to, &large)].into_iter())
-            .unwrap();
+        SendBatch::new().send(alice.as_fd(), [(to, &large)].into_iter()).unwrap();
         let mut received = None;
-        RecvBatch::new()
-            .receive(bob.as_fd(), |_, bytes| received = Some(bytes))
-            .unwrap();
+        RecvBatch::new().receive(bob.as_fd(), |_, bytes| received = Some(bytes)).unwrap();
         assert_eq!(received, Some(large));
     }
 
@@ -333,11 +307,6 @@ mod tests {
         assert_eq!(batch.send(alice.as_fd(), queue.into_iter()).unwrap(), 1);
         let refused = batch.send(alice.as_fd(), queue[1..].iter().copied());
         assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
-        assert_eq!(
-            batch
-                .send(alice.as_fd(), queue[2..].iter().copied())
-                .unwrap(),
-            1
-        );
+        assert_eq!(batch.send(alice.as_fd(), queue[2..].iter().copied()).unwrap(), 1);
     }
 }

@@ -34,10 +34,7 @@ pub(crate) struct Batches {
 
 impl Batches {
     pub(crate) fn new() -> Self {
-        Batches {
-            receive: RecvBatch::new(),
-            send: SendBatch::new(),
-        }
+        Batches { receive: RecvBatch::new(), send: SendBatch::new() }
     }
 }
 
@@ -70,17 +67,9 @@ pub(crate) struct UdpTurn<'a> {
 
 impl UdpListener {
     /// Binds the socket; `shared` when other shards bind the same address.
-    pub(crate) fn bind(
-        id: ListenerId,
-        address: SocketAddr,
-        shared: bool,
-        limits: &UdpLimits,
-    ) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM.nonblocking().cloexec(),
-            Some(Protocol::UDP),
-        )?;
+    pub(crate) fn bind(id: ListenerId, address: SocketAddr, shared: bool, limits: &UdpLimits) -> io::Result<Self> {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
         if address.is_ipv6() {
             // IPv4 has its own listeners; mapped addresses would make two names of one peer.
             socket.set_only_v6(true)?;
@@ -112,22 +101,11 @@ impl UdpListener {
 
     /// The way to `remote` from here.
     pub(crate) fn flow(&self, remote: SocketAddr) -> Flow {
-        Flow {
-            transport: Transport::Udp,
-            listener: self.id,
-            local: self.local,
-            remote,
-            connection: None,
-        }
+        Flow { transport: Transport::Udp, listener: self.id, local: self.local, remote, connection: None }
     }
 
     /// Receives up to `batches` batches. True when there may be more.
-    pub(crate) fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        batches: usize,
-        turn: &mut UdpTurn<'_>,
-    ) -> bool {
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, batches: usize, turn: &mut UdpTurn<'_>) -> bool {
         for _ in 0..batches {
             match self.socket.poll_recv_ready(cx) {
                 Poll::Pending => return false,
@@ -147,13 +125,7 @@ impl UdpListener {
         let received = socket.try_io(Interest::READABLE, || {
             let count = turn.batches.receive.receive(socket.as_fd(), |remote, bytes| {
                 turn.counters.datagrams_in += 1;
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    listener: *id,
-                    local: *local,
-                    remote,
-                    connection: None,
-                };
+                let flow = Flow { transport: Transport::Udp, listener: *id, local: *local, remote, connection: None };
                 let answer = sort_out(flow, bytes, turn.limits, turn.now, pings, turn.counters);
                 match answer {
                     Some(Sorted::Event(event)) => turn.events.push(event),
@@ -208,12 +180,7 @@ impl UdpListener {
     }
 
     /// Sends what is queued, until the kernel's buffer is full.
-    pub(crate) fn flush(
-        &mut self,
-        batches: &mut Batches,
-        counters: &mut Counters,
-        events: &mut Vec<TransportEvent>,
-    ) {
+    pub(crate) fn flush(&mut self, batches: &mut Batches, counters: &mut Counters, events: &mut Vec<TransportEvent>) {
         if self.blocked {
             return;
         }

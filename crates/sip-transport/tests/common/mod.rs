@@ -1,5 +1,6 @@
 //! A shard's transports with what they reported, for peers made of plain standard sockets.
-#![allow(dead_code, unused_macros)]
+// Every test program uses its own part.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,8 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_message::{Flow, ListenerId, Message, Refusal, Transport};
 use sip_transport::{
-    CloseReason, Destination, ListenerConfig, Target, Transmit, TransportEvent, Transports,
-    TransportsConfig,
+    CloseReason, Destination, ListenerConfig, Target, Transmit, TransportEvent, Transports, TransportsConfig,
 };
 use tokio::time::Instant;
 
@@ -33,10 +33,7 @@ impl World {
     }
 
     pub async fn bind(config: TransportsConfig) -> World {
-        World {
-            transports: Transports::bind(config, 3, 1).await.unwrap(),
-            events: Vec::new(),
-        }
+        World { transports: Transports::bind(config, 3, 1).await.unwrap(), events: Vec::new() }
     }
 
     pub fn address(&self, index: usize) -> SocketAddr {
