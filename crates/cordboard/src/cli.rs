@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ListenAddress};
+use crate::serve;
+
+/// Cordboard: SIP sessions as ordinary code.
+///
+/// Without a command it serves, with the defaults of `cordboard serve`.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Register phones, route their calls, and answer sip:echo@… until SIGTERM or Ctrl-C.
+    Serve(ServeArgs),
+}
+
+/// The arguments of `cordboard serve`.
+#[derive(Args, Debug, Default)]
+pub struct ServeArgs {
+    /// The configuration file (TOML); docs/manual/configuration.md lists its keys.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen instead of what the configuration says: udp:, tcp:, tls:, ws: or wss:HOST:PORT; repeatable.
+    #[arg(long, value_name = "TRANSPORT:HOST:PORT")]
+    pub listen: Vec<ListenAddress>,
+    /// Read the configuration, say whether it is good, and end.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Exit code when the configuration or the command line is at fault.
+pub const EXIT_CONFIGURATION: u8 = 2;
+/// Exit code when the system did not give what was asked for, such as a port.
+pub const EXIT_UNAVAILABLE: u8 = 1;
+
+/// Runs a command; its result is the process's.
+pub fn run(cli: Cli) -> ExitCode {
+    start_logs();
+    let Command::Serve(args) = cli.command.unwrap_or(Command::Serve(ServeArgs::default()));
+    let mut config = match args.config.as_deref().map(Config::read).transpose() {
+        Ok(config) => config.unwrap_or_default(),
+        Err(error) => return fail(EXIT_CONFIGURATION, &error),
+    };
+    if !args.listen.is_empty() {
+        config.listen = args.listen;
+    }
+    if let Err(error) = config.check() {
+        return fail(EXIT_CONFIGURATION, &error);
+    }
+    if args.check {
+        say("the configuration is good");
+        return ExitCode::SUCCESS;
+    }
+    match serve::run(&config, say) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_UNAVAILABLE, &error),
+    }
+}
+
+/// Logs go to standard error, at the level of RUST_LOG; standard output is for whoever started us.
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+#[expect(clippy::print_stdout, reason = "the program's own words to whoever started it")]
+fn say(line: &str) {
+    use std::io::Write as _;
+    println!("{line}");
+    // A reader that has gone is no reason to stop serving.
+    let _ = std::io::stdout().flush();
+}
+
+#[expect(clippy::print_stderr, reason = "one line that says why the program ends")]
+fn fail(code: u8, reason: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("cordboard: {reason}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,137 @@
+//! One binding of an address-of-record: RFC 3261 §10.3, with the path of RFC 3327, the instance and reg-id of RFC 5626
+//! and the GRUU of RFC 5627. Texts are compact copies: a binding lives for hours and must not pin the datagram it came
+//! in.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use sip_message::{ConnectionId, Flow, Uri};
+
+/// Where a user can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// The Contact URI.
+    pub(crate) contact: Box<str>,
+    /// The Contact's parameters that we do not rule ourselves, from their `;` on.
+    pub(crate) params: Box<str>,
+    /// RFC 3261 §10.3: the last REGISTER that made or refreshed it.
+    pub(crate) call_id: Box<str>,
+    /// As above.
+    pub(crate) cseq: u32,
+    /// From here on it is no more.
+    pub(crate) expires: Instant,
+    /// When it was made or refreshed.
+    pub(crate) updated: Instant,
+    /// The preference, in thousandths.
+    pub(crate) q: u16,
+    /// RFC 3327 §5.3: the path vector as one list, empty without one.
+    pub(crate) path: Box<str>,
+    /// RFC 5626 §4.1: the content of `+sip.instance`, angle brackets and all; empty without one.
+    pub(crate) instance: Box<str>,
+    /// RFC 5626 §4.2; 0 for a binding that is not a flow of outbound.
+    pub(crate) reg_id: u32,
+    /// What temporary GRUUs of this instance name (RFC 5627 §5.4); 0 when none was asked for.
+    pub(crate) gruu: u64,
+    /// The only way there, when the contact's own address is none: outbound, WebSocket, TLS, NAT.
+    pub(crate) flow: Option<Flow>,
+    /// Who says so.
+    pub(crate) user_agent: Box<str>,
+}
+
+/// A binding that a REGISTER asks for, in the words of its octets.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) contact: &'a str,
+    pub(crate) params: Cow<'a, str>,
+    pub(crate) call_id: &'a str,
+    pub(crate) cseq: u32,
+    /// `None`: the binding shall go.
+    pub(crate) expires: Option<Instant>,
+    pub(crate) q: u16,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) instance: Cow<'a, str>,
+    pub(crate) reg_id: u32,
+    /// Whether the client understands GRUUs.
+    pub(crate) wants_gruu: bool,
+    pub(crate) flow: Option<Flow>,
+    pub(crate) user_agent: &'a str,
+}
+
+impl Binding {
+    /// Whether a REGISTER that asks for `draft` means this binding: by instance and reg-id (RFC 5626 §6), else by the
+    /// contact's URI (RFC 3261 §10.3 step 7).
+    pub(crate) fn is_meant_by(&self, contact: &str, instance: &str, reg_id: u32) -> bool {
+        if reg_id != 0 {
+            return self.reg_id == reg_id && same_instance(&self.instance, instance);
+        }
+        equivalent(&self.contact, contact)
+    }
+
+    /// Whether this binding is that of another REGISTER of the same client, or of a later one (RFC 3261 §10.3 step 7).
+    pub(crate) fn is_newer_than(&self, call_id: &str, cseq: u32) -> bool {
+        &*self.call_id == call_id && self.cseq >= cseq
+    }
+
+    /// The connection that it ends with.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        self.flow.and_then(|flow| flow.connection)
+    }
+
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.expires > now
+    }
+
+    /// Takes over what the draft says, copying only what is new.
+    pub(crate) fn refresh(&mut self, now: Instant, draft: &Draft<'_>, expires: Instant) {
+        assign(&mut self.contact, draft.contact);
+        assign(&mut self.params, &draft.params);
+        assign(&mut self.call_id, draft.call_id);
+        assign(&mut self.path, &draft.path);
+        assign(&mut self.instance, &draft.instance);
+        assign(&mut self.user_agent, draft.user_agent);
+        self.cseq = draft.cseq;
+        self.expires = expires;
+        self.updated = now;
+        self.q = draft.q;
+        self.reg_id = draft.reg_id;
+        self.flow = draft.flow;
+    }
+
+    pub(crate) fn new(now: Instant, draft: &Draft<'_>, expires: Instant) -> Binding {
+        Binding {
+            contact: draft.contact.into(),
+            params: draft.params.as_ref().into(),
+            call_id: draft.call_id.into(),
+            cseq: draft.cseq,
+            expires,
+            updated: now,
+            q: draft.q,
+            path: draft.path.as_ref().into(),
+            instance: draft.instance.as_ref().into(),
+            reg_id: draft.reg_id,
+            gruu: 0,
+            flow: draft.flow,
+            user_agent: draft.user_agent.into(),
+        }
+    }
+}
+
+fn assign(field: &mut Box<str>, text: &str) {
+    if **field != *text {
+        *field = text.into();
+    }
+}
+
+/// A URN is compared without regard to case but for what its scheme defines; UUIDs have none (RFC 4122 §3).
+pub(crate) fn same_instance(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
+/// Whether two URIs are the same by RFC 3261 §19.1.4; most often they are the same octets.
+pub(crate) fn equivalent(one: &str, other: &str) -> bool {
+    one == other
+        || match (Uri::parse(one), Uri::parse(other)) {
+            (Ok(one), Ok(other)) => one.equivalent(&other),
+            _ => false,
+        }
+}
