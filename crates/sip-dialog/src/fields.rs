@@ -1,0 +1,69 @@
+//! What the machines of this crate read from a message, in one place. A field that is missing and one that can't be read
+//! are the same here: the peer did not say it.
+
+use sip_message::header::{Contact, Cseq, From, TypedHeader as _};
+use sip_message::{HeaderName, Headers, Method, NameAddr, UriBuf};
+
+/// The number and method of CSeq.
+pub(crate) fn cseq(headers: &Headers) -> Option<Cseq> {
+    headers.get::<Cseq>()?.ok()
+}
+
+/// The number of CSeq, when its method is `method`.
+pub(crate) fn cseq_of(headers: &Headers, method: &Method) -> Option<u32> {
+    cseq(headers).filter(|cseq| cseq.method == *method).map(|cseq| cseq.sequence)
+}
+
+/// The tag of From.
+pub(crate) fn from_tag(headers: &Headers) -> Option<Box<str>> {
+    tag(headers.first(HeaderName::From)?)
+}
+
+/// The tag of To.
+pub(crate) fn to_tag(headers: &Headers) -> Option<Box<str>> {
+    tag(headers.first(HeaderName::To)?)
+}
+
+fn tag(value: &str) -> Option<Box<str>> {
+    From::parse(value).ok()?.tag().map(Box::from)
+}
+
+/// The Call-ID.
+pub(crate) fn call_id(headers: &Headers) -> Option<&str> {
+    headers.first(HeaderName::CallId).map(str::trim)
+}
+
+/// The URI of the first Contact.
+pub(crate) fn contact(headers: &Headers) -> Option<UriBuf> {
+    let Ok(Contact::Address(address)) = headers.get::<Contact>()? else {
+        return None;
+    };
+    Some(address.uri().to_buf())
+}
+
+/// The URI of a name-addr or addr-spec.
+pub(crate) fn uri_of(value: &str) -> Option<UriBuf> {
+    NameAddr::parse(value).ok().map(|address| address.uri().to_buf())
+}
+
+/// Whether Supported or Require has this option tag.
+pub(crate) fn supports(headers: &Headers, option: &str) -> bool {
+    headers.has_token(HeaderName::Supported, option) || requires(headers, option)
+}
+
+/// Whether Require has this option tag.
+pub(crate) fn requires(headers: &Headers, option: &str) -> bool {
+    headers.has_token(HeaderName::Require, option)
+}
+
+/// Adds an option tag to Supported or Require, once.
+pub(crate) fn add_option(headers: &mut Headers, name: HeaderName, option: &str) {
+    if !headers.has_token(name, option) {
+        headers.push(name, option).expect("an option tag is a token");
+    }
+}
+
+/// Sets a header to a text that this crate made of tokens and numbers.
+pub(crate) fn set(headers: &mut Headers, name: HeaderName, value: impl std::fmt::Display) {
+    headers.set(name, value).expect("the value was made of tokens, numbers and checked URIs");
+}

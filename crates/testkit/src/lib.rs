@@ -1,0 +1,12 @@
+//! Whole networks of phones and servers in one thread, on virtual time, from one seed.
+mod fields;
+mod network;
+mod random;
+mod wire;
+mod world;
+mod zone;
+
+pub use network::{Fate, Link, Network, Trace};
+pub use random::Random;
+pub use world::{NodeId, World};
+pub use zone::Zone;

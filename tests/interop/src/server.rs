@@ -1,0 +1,245 @@
+//! The program under test: `cordboard serve`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, SystemTime};
+
+use crate::certificates::Identity;
+use crate::process::Process;
+use crate::{DOMAIN, ports, workspace};
+
+const START: Duration = Duration::from_secs(5);
+
+/// Where the program lies: `CORDBOARD_BIN`, else the newest build.
+pub fn program() -> Option<PathBuf> {
+    if let Some(file) = std::env::var_os("CORDBOARD_BIN") {
+        return Some(PathBuf::from(file));
+    }
+    ["release", "debug"]
+        .map(|profile| workspace::target().join(profile).join("cordboard"))
+        .into_iter()
+        .filter_map(|file| Some((built(&file)?, file)))
+        .max()
+        .map(|(_, file)| file)
+}
+
+fn built(file: &PathBuf) -> Option<SystemTime> {
+    fs::metadata(file).ok()?.modified().ok()
+}
+
+/// To whom the proxy forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relay {
+    /// Only users of its own domains.
+    None,
+    /// Any Request-URI.
+    Any,
+}
+
+/// What a test says about the server; the rest is the server's own default.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    host: IpAddr,
+    users: Vec<(String, String)>,
+    authenticate: bool,
+    relay: Relay,
+    identity: Option<(Identity, PathBuf)>,
+    websocket: bool,
+    registrar_lines: Vec<String>,
+    proxy_lines: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Default for Settings {
+    /// UDP and TCP on one port of 127.0.0.1, anybody registers, foreign domains are refused.
+    fn default() -> Settings {
+        Settings {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            users: Vec::new(),
+            authenticate: false,
+            relay: Relay::None,
+            identity: None,
+            websocket: false,
+            registrar_lines: Vec::new(),
+            proxy_lines: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Listens on ::1 instead of 127.0.0.1.
+    #[must_use]
+    pub fn ipv6(mut self) -> Settings {
+        self.host = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        self
+    }
+
+    /// Knows this user, and registers only users that prove who they are.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str) -> Settings {
+        self.users.push((name.to_owned(), password.to_owned()));
+        self.authenticate = true;
+        self
+    }
+
+    /// Forwards to any Request-URI.
+    #[must_use]
+    pub fn relay_to_any(mut self) -> Settings {
+        self.relay = Relay::Any;
+        self
+    }
+
+    /// Listens on TLS too, and trusts this authority when it connects to others.
+    #[must_use]
+    pub fn tls(mut self, identity: &Identity, authority: PathBuf) -> Settings {
+        self.identity = Some((identity.clone(), authority));
+        self
+    }
+
+    /// Listens on WebSocket too; on secure WebSocket if it has a certificate.
+    #[must_use]
+    pub fn websocket(mut self) -> Settings {
+        self.websocket = true;
+        self
+    }
+
+    /// Gives up on a target that has not answered finally after this time (Timer C).
+    #[must_use]
+    pub fn timer_c(mut self, seconds: u32) -> Settings {
+        self.proxy_lines.push(format!("ring-seconds = {seconds}"));
+        self
+    }
+
+    /// Takes registrations as short as this.
+    #[must_use]
+    pub fn min_expires(mut self, seconds: u32) -> Settings {
+        self.registrar_lines.push(format!("min-expires = {seconds}"));
+        self
+    }
+
+    /// How long a drain waits for calls that are up.
+    #[must_use]
+    pub fn drain(mut self, seconds: u32) -> Settings {
+        self.lines.push(format!("drain-seconds = {seconds}"));
+        self
+    }
+}
+
+/// The configuration file: the one place that knows its keys.
+fn configuration(settings: &Settings, listeners: &[(&'static str, SocketAddr)]) -> String {
+    let mut text = String::new();
+    let quoted = |words: &mut dyn Iterator<Item = String>| {
+        words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+    };
+    let mut line = |line: String| writeln!(text, "{line}").expect("a string takes any text");
+    line("workers = 1".to_owned());
+    line(format!("listen = [{}]", quoted(&mut listeners.iter().map(|(kind, at)| format!("{kind}:{at}")))));
+    line(format!("domains = [\"{DOMAIN}\"]"));
+    settings.lines.iter().cloned().for_each(&mut line);
+    line(format!("[registrar]\nauthenticate = {}", settings.authenticate));
+    settings.registrar_lines.iter().cloned().for_each(&mut line);
+    let relay = match settings.relay {
+        Relay::None => "none",
+        Relay::Any => "any",
+    };
+    line(format!("[proxy]\nrelay = \"{relay}\""));
+    settings.proxy_lines.iter().cloned().for_each(&mut line);
+    if let Some((identity, authority)) = &settings.identity {
+        line(format!(
+            "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nca = \"{}\"",
+            identity.certificate.display(),
+            identity.key.display(),
+            authority.display()
+        ));
+    }
+    for (name, password) in &settings.users {
+        line(format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\""));
+    }
+    text
+}
+
+/// A running server. Dropped, it ends; if the test is failing it prints the end of its log.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    settings: Settings,
+    listeners: Vec<(&'static str, SocketAddr)>,
+}
+
+impl Server {
+    /// Starts the server and waits until it says that all listeners are bound.
+    pub fn start(settings: Settings) -> Server {
+        let folder = workspace::run_folder();
+        let plain = SocketAddr::new(settings.host, ports::free());
+        let mut listeners = vec![("udp", plain), ("tcp", plain)];
+        if settings.identity.is_some() {
+            listeners.push(("tls", SocketAddr::new(settings.host, ports::free())));
+        }
+        if settings.websocket {
+            let kind = if settings.identity.is_some() { "wss" } else { "ws" };
+            listeners.push((kind, SocketAddr::new(settings.host, ports::free())));
+        }
+        let name = format!("cordboard-{}", plain.port());
+        let file = folder.join(format!("{name}.toml"));
+        fs::write(&file, configuration(&settings, &listeners)).expect("the run folder is writable");
+
+        let mut command = Command::new(program().expect("the test asked whether it is built"));
+        command.arg("serve").arg("--config").arg(&file);
+        if std::env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "debug");
+        }
+        let mut process = Process::start(&name, command, &folder);
+        // Its drain, which waits for transactions to fade, is the subject of tests of its own.
+        process.kill_at_the_end();
+        process.wait_for_output("`ready` line", START, |output| output.lines().any(|line| line.starts_with("ready")));
+        Server { process, settings, listeners }
+    }
+
+    /// Where it listens for UDP, and on the same port for TCP.
+    pub fn address(&self) -> SocketAddr {
+        self.listener("udp")
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.listener("tls")
+    }
+
+    /// Where it listens for WebSocket, secure if it has a certificate.
+    pub fn websocket_url(&self) -> String {
+        let kind = if self.settings.identity.is_some() { "wss" } else { "ws" };
+        format!("{kind}://{}", self.listener(kind))
+    }
+
+    /// The password of a user, where users must prove who they are.
+    pub fn password(&self, user: &str) -> Option<&str> {
+        self.settings.users.iter().find(|(name, _)| name == user).map(|(_, password)| password.as_str())
+    }
+
+    /// Whether it is still running.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// Asks it to drain: calls that are up go on, new ones are refused.
+    pub fn drain(&self) {
+        self.process.terminate();
+    }
+
+    /// Waits for its end; `None` when the time is over.
+    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        self.process.wait(patience)
+    }
+
+    fn listener(&self, wanted: &str) -> SocketAddr {
+        self.listeners
+            .iter()
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, address)| *address)
+            .unwrap_or_else(|| panic!("the test did not ask for a {wanted} listener"))
+    }
+}

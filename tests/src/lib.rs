@@ -1,0 +1,1 @@
+//! Whole-system tests: RFC sections and stories, in virtual time.

@@ -1,0 +1,382 @@
+//! The built-in services on one endpoint, in virtual time: messages go in as text, and what was sent is read as text.
+#![allow(dead_code, reason = "each test file uses its own part of the world")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "this is a test's own module")]
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cordboard::services::{Message as Shared, Secret, Services, ServicesConfig, UserSecret, Users, WallClock};
+use sip_endpoint::{Destination, Endpoint, Input, Listener, LookupError, Output, Settings, Target, TransactionUser};
+use sip_message::{
+    ConnectionId, Flow, HeaderName, Headers, Limits, ListenerId, Message, Request, Response, Transport, parse_datagram,
+};
+use sip_transaction::Timers;
+
+/// Where we listen: UDP, TCP, TLS and WS at one address.
+pub const HERE: &str = "192.0.2.1";
+/// The domain that is ours.
+pub const DOMAIN: &str = "example.com";
+/// Where requests of callers come from, unless a test says otherwise.
+pub const CALLER: &str = "198.51.100.7:5060";
+
+/// The world: one server, and everybody else as text.
+pub struct World {
+    pub now: Instant,
+    pub endpoint: Endpoint,
+    pub services: Services,
+    /// What the DNS knows.
+    pub hosts: HashMap<String, Vec<Target>>,
+    /// What the other shards were told.
+    pub told: Vec<Shared>,
+    /// The next transmission that somebody wants to know about fails.
+    pub fail_next_transmission: bool,
+    sent: Vec<Sent>,
+    calls: u32,
+}
+
+/// Something that the server sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub to: SocketAddr,
+    pub transport: Transport,
+    pub connection: Option<ConnectionId>,
+    pub message: Message,
+    pub text: String,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new(config())
+    }
+}
+
+/// One domain, no users, nobody has to prove anything, nothing is relayed.
+pub fn config() -> ServicesConfig {
+    let mut config = ServicesConfig {
+        domains: vec![DOMAIN.into()],
+        secret: Secret([0x0123_4567, 0x89ab_cdef]),
+        ..ServicesConfig::default()
+    };
+    config.registrar.authenticate = false;
+    config
+}
+
+/// Users with the password "secret".
+pub fn users(names: &[&str]) -> Users {
+    let mut users = Users::default();
+    for name in names {
+        users.insert(name, UserSecret::Password("secret".into()));
+    }
+    users
+}
+
+pub fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// A UDP flow from `remote`.
+pub fn udp(remote: &str) -> Flow {
+    Flow {
+        transport: Transport::Udp,
+        listener: ListenerId(0),
+        local: addr("192.0.2.1:5060"),
+        remote: addr(remote),
+        connection: None,
+    }
+}
+
+/// A connection from `remote`.
+pub fn stream(transport: Transport, remote: &str, connection: u64) -> Flow {
+    let (listener, port) = match transport {
+        Transport::Udp => (0, 5060),
+        Transport::Tcp => (1, 5060),
+        Transport::Tls => (2, 5061),
+        Transport::Ws | Transport::Wss => (3, 8080),
+    };
+    Flow {
+        transport,
+        listener: ListenerId(listener),
+        local: addr(&format!("{HERE}:{port}")),
+        remote: addr(remote),
+        connection: Some(ConnectionId(connection)),
+    }
+}
+
+impl World {
+    pub fn new(mut config: ServicesConfig) -> World {
+        let now = Instant::now();
+        config.clock = WallClock::new(now, 1_289_690_940);
+        let listener = |id, transport, port: u16, sent_by: &str| Listener {
+            id: ListenerId(id),
+            transport,
+            local: addr(&format!("{HERE}:{port}")),
+            sent_by: sent_by.into(),
+        };
+        let settings = Settings {
+            listeners: vec![
+                listener(0, Transport::Udp, 5060, "192.0.2.1"),
+                listener(1, Transport::Tcp, 5060, "192.0.2.1"),
+                listener(2, Transport::Tls, 5061, "192.0.2.1:5061"),
+                listener(3, Transport::Ws, 8080, "192.0.2.1:8080"),
+            ],
+            partition: 0,
+            seed: 42,
+            datagram_limit: 65_000,
+            max_pending: 10_000,
+            timers: Timers::default(),
+            product: "".into(),
+        };
+        World {
+            now,
+            endpoint: Endpoint::new(settings),
+            services: Services::new(Arc::new(config)),
+            hosts: HashMap::new(),
+            told: Vec::new(),
+            fail_next_transmission: false,
+            sent: Vec::new(),
+            calls: 0,
+        }
+    }
+
+    /// Makes a host name known.
+    pub fn host(&mut self, name: &str, at: &str) {
+        let target = Target { transport: Transport::Udp, addr: addr(at), server_name: None };
+        self.hosts.insert(name.to_owned(), vec![target]);
+    }
+
+    /// A text comes in; lines end with LF here and with CRLF on the way.
+    pub fn receive(&mut self, flow: &Flow, text: &str) {
+        let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
+        let received = parse_datagram(Bytes::from(text.clone()), &Limits::default());
+        assert!(received.is_ok(), "{:?}\n{text}", received.err());
+        self.input(Input::Received { flow: *flow, received });
+    }
+
+    /// A request comes in from [`CALLER`], and what was sent because of it comes out.
+    pub fn caller(&mut self, text: &str) -> Vec<Sent> {
+        self.receive(&udp(CALLER), text);
+        self.sent()
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.endpoint.handle(self.now, input);
+        self.run();
+    }
+
+    /// Time passes, timer by timer.
+    pub fn advance(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.endpoint.next_timeout().filter(|next| *next <= end) {
+            self.now = next.max(self.now);
+            self.input(Input::TimePassed);
+        }
+        self.now = end;
+    }
+
+    /// What was sent since the last time somebody asked; without the 100s.
+    pub fn sent(&mut self) -> Vec<Sent> {
+        let mut sent = std::mem::take(&mut self.sent);
+        sent.retain(|sent| !sent.text.starts_with("SIP/2.0 100 "));
+        sent
+    }
+
+    /// The one thing that was sent.
+    #[track_caller]
+    pub fn only(&mut self) -> Sent {
+        one(self.sent())
+    }
+
+    /// The other end answers a request that we sent it. Lines of `more` become headers.
+    pub fn answer(&mut self, sent: &Sent, status: u16, tag: &str, more: &str) {
+        let text = answer_text(sent, status, tag, more);
+        let flow = match sent.connection {
+            Some(connection) => stream(sent.transport, &sent.to.to_string(), connection.0),
+            None if sent.transport == Transport::Udp => udp(&sent.to.to_string()),
+            None => stream(sent.transport, &sent.to.to_string(), 999),
+        };
+        self.receive(&flow, &text);
+    }
+
+    /// Registers `user` from `at` with this Contact, and says what came of it.
+    #[track_caller]
+    pub fn register(&mut self, user: &str, contact: &str, at: &str) -> Sent {
+        self.calls += 1;
+        let id = format!("reg-{}", self.calls);
+        self.receive(&udp(at), &register(user, &id, 1, &format!("Contact: {contact}\n"), at));
+        self.only()
+    }
+
+    /// Nothing is left behind when every timer has run out.
+    #[track_caller]
+    pub fn is_empty_after_a_while(&mut self) {
+        self.advance(Duration::from_secs(64));
+        let load = self.services.load();
+        assert_eq!(load.contexts, 0, "contexts");
+        let endpoint = self.endpoint.load();
+        assert_eq!((endpoint.servers, endpoint.clients), (0, 0), "transactions");
+        assert!(self.services.is_idle());
+    }
+
+    fn run(&mut self) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Transmit { token, .. } if token != 0 && std::mem::take(&mut self.fail_next_transmission) => {
+                    self.endpoint.handle(self.now, Input::TransmitFailed { token });
+                }
+                Output::Transmit { to, bytes, .. } => self.record(to, &bytes),
+                Output::Lookup { token, request } => {
+                    let found = self.hosts.get(&*request.host).cloned();
+                    let result = found.ok_or(LookupError::NotFound);
+                    self.endpoint.handle(self.now, Input::Resolved { token, result });
+                }
+                Output::Event(event) => {
+                    self.services.event(self.now, &mut self.endpoint, event, &mut self.told);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, to: Destination, bytes: &Bytes) {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let message = parse_datagram(bytes.clone(), &Limits::default()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let (to, transport, connection) = match to {
+            Destination::Flow(flow) => (flow.remote, flow.transport, flow.connection),
+            Destination::Target { target, .. } => (target.addr, target.transport, None),
+        };
+        self.sent.push(Sent { to, transport, connection, message, text });
+    }
+}
+
+impl Sent {
+    /// Request line or status line.
+    pub fn start_line(&self) -> &str {
+        self.text.lines().next().unwrap()
+    }
+
+    pub fn headers(&self) -> &Headers {
+        self.message.headers()
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: HeaderName) -> Vec<&str> {
+        self.headers().values(name).collect()
+    }
+
+    /// The first value of a header.
+    #[track_caller]
+    pub fn first(&self, name: HeaderName) -> &str {
+        self.headers().first(name).unwrap_or_else(|| panic!("no {name} in\n{}", self.text))
+    }
+
+    pub fn request(&self) -> Option<&Request> {
+        match &self.message {
+            Message::Request(request) => Some(request),
+            Message::Response(_) => None,
+        }
+    }
+
+    pub fn response(&self) -> Option<&Response> {
+        match &self.message {
+            Message::Response(response) => Some(response),
+            Message::Request(_) => None,
+        }
+    }
+
+    /// The status code of a response; 0 for a request.
+    pub fn status(&self) -> u16 {
+        self.response().map_or(0, |response| response.status().code())
+    }
+
+    /// The method of a request; empty for a response.
+    pub fn method(&self) -> &str {
+        self.request().map_or("", |request| request.method().as_str())
+    }
+
+    /// The Request-URI of a request.
+    #[track_caller]
+    pub fn uri(&self) -> &str {
+        self.request().expect("a request").uri_text()
+    }
+}
+
+#[track_caller]
+pub fn one(sent: Vec<Sent>) -> Sent {
+    assert_eq!(sent.len(), 1, "{:?}", sent.iter().map(Sent::start_line).collect::<Vec<_>>());
+    sent.into_iter().next().unwrap()
+}
+
+/// The start lines of what was sent.
+pub fn lines(sent: &[Sent]) -> Vec<&str> {
+    sent.iter().map(Sent::start_line).collect()
+}
+
+/// A request to `uri` outside of a dialog, from [`CALLER`]. Lines of `more` become headers.
+pub fn request(method: &str, uri: &str, call_id: &str, more: &str) -> String {
+    let branch: String = call_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!(
+        "{method} {uri} SIP/2.0\n\
+         Via: SIP/2.0/UDP {CALLER};branch=z9hG4bK-{branch}-{method}\n\
+         From: <sip:caller@elsewhere.example>;tag=from-{branch}\n\
+         To: <{uri}>\n\
+         Call-ID: {call_id}\n\
+         CSeq: 1 {method}\n\
+         Contact: <sip:caller@{CALLER}>\n\
+         Max-Forwards: 70\n\
+         {more}Content-Length: 0\n\n"
+    )
+}
+
+/// An INVITE from [`CALLER`].
+pub fn invite(uri: &str, call_id: &str) -> String {
+    request("INVITE", uri, call_id, "")
+}
+
+/// The CANCEL of [`invite`].
+pub fn cancel(uri: &str, call_id: &str) -> String {
+    request("INVITE", uri, call_id, "").replacen("INVITE", "CANCEL", 1).replace("CSeq: 1 INVITE", "CSeq: 1 CANCEL")
+}
+
+/// A REGISTER of a user of ours. Lines of `more` become headers.
+pub fn register(user: &str, call_id: &str, cseq: u32, more: &str, at: &str) -> String {
+    format!(
+        "REGISTER sip:{DOMAIN} SIP/2.0\n\
+         Via: SIP/2.0/UDP {at};branch=z9hG4bK-{call_id}-{cseq}\n\
+         From: <sip:{user}@{DOMAIN}>;tag=reg\n\
+         To: <sip:{user}@{DOMAIN}>\n\
+         Call-ID: {call_id}\n\
+         CSeq: {cseq} REGISTER\n\
+         Max-Forwards: 70\n\
+         {more}Content-Length: 0\n\n"
+    )
+}
+
+/// What the other end says to `sent`.
+pub fn answer_text(sent: &Sent, status: u16, tag: &str, more: &str) -> String {
+    let mut text = format!("SIP/2.0 {status} Text\n");
+    for via in sent.all(HeaderName::Via) {
+        writeln!(text, "Via: {via}").unwrap();
+    }
+    for route in sent.all(HeaderName::RecordRoute) {
+        writeln!(text, "Record-Route: {route}").unwrap();
+    }
+    let to = sent.first(HeaderName::To);
+    let to = if to.contains(";tag=") || status == 100 { to.to_owned() } else { format!("{to};tag={tag}") };
+    write!(
+        text,
+        "From: {}\nTo: {to}\nCall-ID: {}\nCSeq: {}\n{more}Content-Length: 0\n\n",
+        sent.first(HeaderName::From),
+        sent.first(HeaderName::CallId),
+        sent.first(HeaderName::Cseq),
+    )
+    .unwrap();
+    text
+}
+
+/// TEMP
+pub fn digest(_challenge: &str, _user: &str, _password: &str, _method: &str, _uri: &str) -> String {
+    String::new()
+}
