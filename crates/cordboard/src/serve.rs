@@ -1,7 +1,7 @@
 //! `cordboard serve`: the shards with the built-in services on them, until a signal ends it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use sip_message::{Limits, ListenerId, Transport};
@@ -11,6 +11,7 @@ use sip_transport::{
 };
 
 use crate::config::{Config, Relay};
+use crate::services::echo::Echo;
 use crate::services::{self, Secret, Services, ServicesConfig, UserSecret, WallClock};
 
 /// Why serving ended, other than by a signal.
@@ -94,13 +95,44 @@ impl Server {
             },
             shards,
         };
-        let stack = Stack::start(stack, move |_| Services::new(services.clone())).map_err(ServeError::Start)?;
+        let stack = Stack::start(stack, move |_| Services::new(services.clone()).with_echo(echo()))
+            .map_err(ServeError::Start)?;
         Ok(Server { stack })
     }
 
     /// What is bound, in the order of the configuration.
     pub fn listeners(&self) -> &[(Transport, SocketAddr)] {
         self.stack.listeners()
+    }
+}
+
+/// How many echo calls one shard takes.
+const MIRRORS: usize = 1_000;
+
+fn echo() -> Box<Echo> {
+    Box::new(Echo::new(Box::new(SocketMirrors(media::Mirrors::new(MIRRORS)))))
+}
+
+/// The echo user agent's media, from real sockets.
+struct SocketMirrors(media::Mirrors);
+
+struct SocketMirror(media::Mirror);
+
+impl services::echo::Mirrors for SocketMirrors {
+    fn open(&mut self, local: IpAddr, peer: Option<IpAddr>) -> Option<Box<dyn services::echo::Mirror>> {
+        match self.0.open(local, peer) {
+            Ok(mirror) => Some(Box::new(SocketMirror(mirror))),
+            Err(error) => {
+                tracing::warn!(%error, "an echo call is refused");
+                None
+            }
+        }
+    }
+}
+
+impl services::echo::Mirror for SocketMirror {
+    fn addr(&self) -> SocketAddr {
+        self.0.addr()
     }
 }
 

@@ -1,1 +1,24 @@
-//! Dialogs (RFC 3261 §12) and their usages, and digest authentication (RFC 3261 §22, RFC 8760).
+//! Dialogs (RFC 3261 §12) and their usages, and digest authentication. No socket, clock, task or random source: time,
+//! tags and seeds are passed in.
+//!
+//! | room | what it is |
+//! | --- | --- |
+//! | [`dialog`], [`RouteSet`] | the relation of two user agents: ids, CSeq, route set, remote target |
+//! | [`invite`] | calls: INVITE with PRACK, UPDATE, re-INVITE, session timer, INFO, and their races |
+//! | [`digest`] | challenges and credentials, for clients and servers |
+//!
+//! A dialog is plain data. A usage is a machine: `handle(now, input)`, `poll_output()`, `next_timeout()`.
+//!
+//! What is left to others: retransmission of requests and of failures (`sip-transaction`), which dialog a message belongs
+//! to and where it is sent (`sip-endpoint`).
+
+pub mod dialog;
+pub mod digest;
+mod fields;
+pub mod invite;
+mod random;
+mod route_set;
+
+pub use dialog::{Dialog, DialogError, DialogId, DialogState, RequestFault, Role};
+pub use invite::InviteUsage;
+pub use route_set::RouteSet;

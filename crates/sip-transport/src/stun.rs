@@ -113,10 +113,8 @@ impl StunMessage {
                 }
                 // USERNAME, MESSAGE-INTEGRITY, REALM and NONCE: we ask for no credentials, so they change nothing.
                 0x0006 | 0x0008 | 0x0014 | 0x0015 | 0x0001 | ERROR_CODE | UNKNOWN_ATTRIBUTES => {}
-                unknown if unknown < COMPREHENSION_OPTIONAL => {
-                    if message.unknown.len() < 8 {
-                        message.unknown.push(unknown);
-                    }
+                unknown if unknown < COMPREHENSION_OPTIONAL && message.unknown.len() < 8 => {
+                    message.unknown.push(unknown);
                 }
                 _ => {}
             }

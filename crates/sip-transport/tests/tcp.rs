@@ -1,4 +1,6 @@
 //! TCP: RFC 3261 §18.3 framing, RFC 5626 §3.5.1 keep-alives, RFC 5923 reuse, and peers that are slow or lie.
+// The lint's exception for tests does not see the helpers beside them.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -169,6 +171,17 @@ async fn a_peer_that_has_said_its_last_word_still_gets_the_answer() {
     assert_eq!(world.closed().await, CloseReason::ByPeer);
     assert_eq!(read_to_end(&mut alice), "answer");
     assert!(!world.events.iter().any(|e| matches!(e, TransportEvent::SendFailed { .. })));
+}
+
+#[tokio::test]
+async fn everything_that_came_before_the_end_of_the_stream_is_delivered() {
+    let mut world = world().await;
+    let mut alice = connect(world.address(0));
+    write(&mut alice, &(0..600).map(|n| options(&n.to_string(), 0)).collect::<String>());
+    drop(alice);
+    assert_eq!(world.closed().await, CloseReason::ByPeer);
+    let received = world.events.iter().filter(|e| matches!(e, TransportEvent::Received { received: Ok(_), .. }));
+    assert_eq!(received.count(), 600);
 }
 
 /// RFC 3261 §18.3: without Content-Length a stream can't be framed any more.
@@ -368,4 +381,56 @@ async fn a_listener_that_stops_accepting_keeps_its_connections() {
     assert!(std::net::TcpStream::connect(address).is_err());
     world.send_on(flow, "ok", 0);
     assert_eq!(read_exactly(&mut alice, 2), b"ok");
+}
+
+/// While datagrams pour in, connections get their turn, and the other way round.
+#[tokio::test]
+async fn a_flood_of_datagrams_does_not_keep_a_connection_waiting() {
+    let mut world = World::with(&[Transport::Udp, Transport::Tcp], TransportsConfig::default()).await;
+    let mut alice = connect(world.address(1));
+    world.opened().await;
+    let flood = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..1_000 {
+        flood.send_to(options("flood", 0).as_bytes(), world.address(0)).unwrap();
+    }
+    write(&mut alice, &options("alice", 0));
+    for _ in 0..2 {
+        world.transports.turn(None, &mut world.events).await;
+    }
+    let over_tcp = |e: &TransportEvent| matches!(e, TransportEvent::Received { flow, .. } if flow.connection.is_some());
+    assert!(world.events.iter().any(over_tcp));
+    assert!(world.events.len() < 1_000);
+}
+
+/// The test runs itself again in a process with few descriptors.
+#[test]
+fn without_descriptors_connections_are_closed_at_once_and_the_next_ones_served() {
+    const NAME: &str = "without_descriptors_connections_are_closed_at_once_and_the_next_ones_served";
+    const INSIDE: &str = "SIP_TRANSPORT_TEST_FEW_DESCRIPTORS";
+    if std::env::var_os(INSIDE).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let status = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 40; exec \"$0\" --exact \"$1\"", program.to_str().unwrap(), NAME])
+            .env(INSIDE, "1")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut world = world().await;
+        let mut peers = Vec::new();
+        // Every second descriptor is ours, so that accepting fails before connecting does.
+        for _ in 0..40 {
+            let Ok(peer) = std::net::TcpStream::connect(world.address(0)) else { break };
+            peers.push(peer);
+            world.settle(Duration::from_micros(200)).await;
+        }
+        assert!(world.transports.counters().out_of_descriptors > 0, "{:?}", world.transports.counters());
+        peers.clear();
+        world.settle(Duration::from_millis(20)).await;
+        let mut alice = connect(world.address(0));
+        write(&mut alice, &options("after", 0));
+        assert_eq!(call_id(&world.message().await.1), "after");
+    });
 }

@@ -1,4 +1,6 @@
 //! TLS: RFC 3261 §26.3, identities by RFC 5922, reuse by RFC 5923.
+// The lint's exception for tests does not see the helpers beside them.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -393,4 +395,56 @@ async fn unusable_files_are_named_when_binding() {
     config.listeners.push(ListenerConfig::new(ListenerId(0), Transport::Wss, bind));
     let Some(BindError::Listener { reason, .. }) = Transports::bind(config, 0, 1).await.err() else { panic!() };
     assert_eq!(reason, BindFailure::Tls(TlsSetupError::NoCertificateConfigured));
+}
+
+/// RFC 7118 §5: WebSocket inside TLS.
+#[tokio::test]
+async fn a_browser_speaks_sip_in_websocket_in_tls() {
+    use std::io::{Read, Write};
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("server", names("x", &[dns("example.com")]));
+    let mut config = TransportsConfig::default();
+    let mut listener = listener(&certificate, &key, ClientCertificate::NotAsked);
+    listener.transport = Transport::Wss;
+    config.listeners.push(listener);
+    let mut server = World::bind(config).await;
+    let tcp = connect(server.address(0));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.issuer.der().clone()).unwrap();
+    let browser = std::thread::spawn(move || {
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "example.com".try_into().unwrap();
+        let connection = rustls::ClientConnection::new(config.into(), name).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, tcp);
+        write(
+            &mut stream,
+            "GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: sip\r\n\r\n",
+        );
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).unwrap();
+            response.push(octet[0]);
+        }
+        let message = options("browser", 0);
+        let mut frame = vec![0x81, 0x80 | 126];
+        frame.extend((message.len() as u16).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(message.bytes());
+        stream.write_all(&frame).unwrap();
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer).unwrap();
+        answer
+    });
+    let (flow, message) = server.message().await;
+    assert_eq!((flow.transport, call_id(&message).as_str()), (Transport::Wss, "browser"));
+    server.send_on(flow, "answer", 0);
+    assert_eq!(browser.join().unwrap(), *b"\x81\x06answer");
 }

@@ -1,4 +1,6 @@
 //! WebSocket: RFC 7118, RFC 6455.
+// The lint's exception for tests does not see the helpers beside them.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -22,6 +22,10 @@ pub(crate) enum Purpose {
     Loop = 5,
     /// Spreads addresses-of-record over their table.
     AddressOfRecord = 6,
+    /// Spreads users and sources over the table of tries.
+    Tries = 7,
+    /// The key of our nonces.
+    Nonce = 8,
 }
 
 /// A code in the making.
@@ -57,7 +61,7 @@ impl Mac {
     pub(crate) fn write(&mut self, octets: &[u8]) {
         let mut octets = octets;
         // Up to the next full word, octet by octet.
-        while self.length % 8 != 0 && !octets.is_empty() {
+        while !self.length.is_multiple_of(8) && !octets.is_empty() {
             self.push(octets[0]);
             octets = &octets[1..];
         }
@@ -91,7 +95,7 @@ impl Mac {
     fn push(&mut self, octet: u8) {
         self.tail |= u64::from(octet) << (8 * (self.length % 8));
         self.length = self.length.wrapping_add(1);
-        if self.length % 8 == 0 {
+        if self.length.is_multiple_of(8) {
             let word = std::mem::take(&mut self.tail);
             self.compress(word);
         }

@@ -18,6 +18,7 @@ mod auth;
 mod config;
 mod date;
 mod domains;
+pub mod echo;
 mod flow_token;
 mod gruu;
 mod location;
@@ -27,10 +28,12 @@ mod proxy;
 mod registrar;
 mod table;
 mod timers;
+mod tries;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use sip_dialog::digest::Asker;
 use sip_endpoint::{Endpoint, Event, ServerId, TransactionUser};
 use sip_message::{Flow, HeaderName, Method, NameAddr, Request, StatusCode, Uri};
 
@@ -52,9 +55,12 @@ const ECHO: &str = "echo";
 pub const LOCAL_TIMER: u64 = 1 << 63;
 
 /// A user agent that lives in this process, such as the one that answers calls to `echo`.
-pub trait LocalUser: Send {
+pub trait LocalUser {
     /// Handles an event of its own: a request to it, an ACK, and whatever follows from what it has sent.
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event);
+
+    /// Takes no new calls; those that are up may go on to their end.
+    fn drain(&mut self);
 
     /// Whether it has no call.
     fn is_idle(&self) -> bool;
@@ -189,7 +195,7 @@ impl Services {
         if let Some(mark) = mark {
             proxy::check_loop(&request, mark)?;
         }
-        self.authenticate_caller(now, endpoint, &request, own)?;
+        self.authenticate_caller(now, endpoint, &request, flow, own)?;
         let found = self.finder().find(now, endpoint, &request, own)?;
         let passage = Passage { config: &self.config, flow, validated, mark };
         self.proxy.forward(now, endpoint, &passage, server, request, found);
@@ -245,6 +251,7 @@ impl Services {
         now: Instant,
         endpoint: &mut Endpoint,
         request: &Request,
+        flow: &Flow,
         own: &Own,
     ) -> Result<(), Refusal> {
         if !self.config.proxy.authenticate || own.trusted || !answer::begins_something(request) {
@@ -255,7 +262,7 @@ impl Services {
             return Ok(());
         };
         let realm = self.domains.realm(Uri::Sip(from));
-        let user = self.auth.as_proxy(now, endpoint, &self.config.users, realm, request)?;
+        let user = self.auth.authenticate(now, endpoint, &self.config, Asker::Proxy, realm, request, flow)?;
         match from.user() {
             Some(name) if *name == *user => Ok(()),
             _ => Err(refusal(request, StatusCode::FORBIDDEN)),
@@ -334,6 +341,9 @@ impl TransactionUser for Services {
     /// From now on what begins something is refused with 503, so that its sender tries the next server (RFC 3263 §4.3).
     fn drain(&mut self, _now: Instant, _endpoint: &mut Endpoint) {
         self.draining = true;
+        if let Some(echo) = &mut self.echo {
+            echo.drain();
+        }
     }
 
     fn is_idle(&self) -> bool {

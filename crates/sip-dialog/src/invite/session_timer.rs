@@ -37,11 +37,9 @@ pub(crate) struct SessionTimer {
 
 impl SessionTimer {
     /// The timer of a session that was written down: the interval starts anew, as after a refresh.
-    pub(crate) fn resume(now: Instant, interval: Option<Duration>, we_refresh: bool) -> SessionTimer {
+    pub(crate) fn resume(now: Instant, interval: Duration, we_refresh: bool) -> SessionTimer {
         let mut timer = SessionTimer::default();
-        if let Some(interval) = interval {
-            timer.start(now, interval, we_refresh);
-        }
+        timer.start(now, interval, we_refresh);
         timer
     }
 

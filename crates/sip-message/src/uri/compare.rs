@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tel::without_separators;
-use super::{Host, SipUri, TelUri, Uri, UriParams, percent};
+use super::{Host, SipUri, TelUri, Uri, UriParam, UriParams, percent};
 use crate::grammar::{self, USER};
 
 pub(super) fn equivalent(one: &Uri<'_>, other: &Uri<'_>) -> bool {
@@ -39,10 +39,10 @@ fn userinfo(one: Option<&str>, other: Option<&str>) -> bool {
 /// transport.
 fn sip_params(one: UriParams<'_>, other: UriParams<'_>) -> bool {
     const NEVER_IGNORED: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
-    let table = Table::of(other);
-    one.iter().all(|param| match table.get(param.name) {
-        Some(value) => same_value(param.value, value),
-        None => true,
+    let (mine, theirs) = (Table::of(one), Table::of(other));
+    one.iter().all(|param| match (mine.get(param.name), theirs.get(param.name)) {
+        (Some(mine), Some(theirs)) => same_value(mine, theirs),
+        _ => true,
     }) && NEVER_IGNORED.iter().all(|name| one.contains(name) == other.contains(name))
 }
 
@@ -54,7 +54,7 @@ fn same_value(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
-/// Looks parameters up by name: the text itself while it is short, a map when a peer sends hundreds of them.
+/// Looks parameters up by name, of several with one name the first: the text itself while it is short, a map when a peer sends hundreds of them.
 enum Table<'a> {
     Short(UriParams<'a>),
     Long(BTreeMap<String, Option<&'a str>>),
@@ -114,15 +114,21 @@ fn tel(one: &TelUri<'_>, other: &TelUri<'_>) -> bool {
 
 /// "If one URI has a parameter name not found in the other, the two URIs are not equal."
 fn every_param_is_in(one: UriParams<'_>, other: UriParams<'_>) -> bool {
-    let table = Table::of(other);
-    one.iter().all(|param| match (table.get(param.name), param.value) {
-        (Some(Some(other)), Some(one)) if param.is_called("phone-context") && one.starts_with('+') => {
-            same_number(one, other)
+    let (mine, theirs) = (Table::of(one), Table::of(other));
+    one.iter().all(|param| {
+        let (Some(mine), Some(theirs)) = (mine.get(param.name), theirs.get(param.name)) else {
+            return false;
+        };
+        match (mine, theirs) {
+            (Some(mine), Some(theirs)) if is_number(&param, mine) => same_number(mine, theirs),
+            _ => same_value(mine, theirs),
         }
-        (Some(Some(other)), Some(one)) if param.is_called("ext") => same_number(one, other),
-        (Some(other), one) => same_value(one, other),
-        (None, _) => false,
     })
+}
+
+/// Whether visual separators in the value do not count.
+fn is_number(param: &UriParam<'_>, value: &str) -> bool {
+    param.is_called("ext") || (param.is_called("phone-context") && value.starts_with('+'))
 }
 
 fn same_number(one: &str, other: &str) -> bool {
@@ -273,6 +279,17 @@ mod tests {
         assert!(equal("tel:+1;ext=1-2;x=y", "tel:+1;X=Y;ext=12"));
         assert!(!equal("tel:+1;x=y", "tel:+1"));
         assert!(equal("tel:aB*;phone-context=a.b", "tel:Ab*;phone-context=a.b"));
+    }
+
+    /// "Any given parameter-name MUST NOT appear more than once" (RFC 3261 §19.1.1): where one does, the first counts.
+    #[test]
+    fn a_uri_with_a_repeated_parameter_is_equivalent_to_itself() {
+        let text = "sip:a@b;transport=tcp;transport=tcx";
+        assert!(equal(text, text));
+        assert!(equal(text, "sip:a@b;transport=tcp"));
+        let text = "tel:+1-201-555-0123;ext=7;phone-5-0123;ext=w;phone-xoo=+1";
+        assert!(equal(text, text));
+        assert!(!equal("tel:+1;ext=7;ext=8", "tel:+1;ext=8;ext=7"));
     }
 
     /// RFC 3261 §10.3, step 5.

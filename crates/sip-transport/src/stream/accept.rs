@@ -124,7 +124,7 @@ impl Acceptor {
         };
         let codec = match self.transport {
             Transport::Ws | Transport::Wss => Codec::Upgrade(self.origins.clone()),
-            _ => Codec::Sip(StreamParser::new(streams.shared.message_limits.clone())),
+            _ => Codec::Sip(Box::new(StreamParser::new(streams.shared.message_limits.clone()))),
         };
         let flow = Flow { transport: self.transport, listener: self.id, local: self.local, remote, connection: None };
         streams.accept(flow, socket, tls, codec);

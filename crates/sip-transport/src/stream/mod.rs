@@ -161,7 +161,7 @@ impl Streams {
         let id = self.next_id();
         let flow = Flow { transport: target.transport, listener, local, remote: target.addr, connection: Some(id) };
         self.shared.set_now(Instant::now());
-        let codec = Codec::Sip(StreamParser::new(self.shared.message_limits.clone()));
+        let codec = Codec::Sip(Box::new(StreamParser::new(self.shared.message_limits.clone())));
         let beginning = Beginning::Connecting(connecting);
         self.opened += 1;
         self.begin(Connection::new(self.shared.clone(), flow, beginning, tls, codec));

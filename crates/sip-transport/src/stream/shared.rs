@@ -21,8 +21,7 @@ pub(crate) struct Shared {
     pub(crate) message_limits: Limits,
     pub(crate) events: RefCell<Vec<TransportEvent>>,
     pub(crate) counters: RefCell<Counters>,
-    /// Raw octets from a socket, and behind TLS the plain ones.
-    pub(super) scratch: RefCell<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) scratch: RefCell<Scratch>,
     deadlines: RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>,
     /// Messages that connections may still deliver in this turn.
     budget: Cell<usize>,
@@ -31,15 +30,22 @@ pub(crate) struct Shared {
     now: Cell<Instant>,
 }
 
+/// Where reads put their octets.
+pub(super) struct Scratch {
+    /// As they came from a socket.
+    pub(super) raw: Box<[u8]>,
+    /// Out of TLS.
+    pub(super) plain: Box<[u8]>,
+}
+
 impl Shared {
     pub(crate) fn new(limits: StreamLimits, message_limits: Limits) -> Self {
-        let room = || vec![0; SCRATCH].into_boxed_slice();
         Shared {
             limits,
             message_limits,
             events: RefCell::default(),
             counters: RefCell::default(),
-            scratch: RefCell::new((room(), room())),
+            scratch: RefCell::new(Scratch { raw: vec![0; SCRATCH].into(), plain: vec![0; SCRATCH].into() }),
             deadlines: RefCell::default(),
             budget: Cell::new(0),
             turn: Cell::new(0),

@@ -126,18 +126,9 @@ impl UdpListener {
             let count = turn.batches.receive.receive(socket.as_fd(), |remote, bytes| {
                 turn.counters.datagrams_in += 1;
                 let flow = Flow { transport: Transport::Udp, listener: *id, local: *local, remote, connection: None };
-                let answer = sort_out(flow, bytes, turn.limits, turn.now, pings, turn.counters);
-                match answer {
-                    Some(Sorted::Event(event)) => turn.events.push(event),
-                    Some(Sorted::Stun(response)) => {
-                        turn.counters.stun_answered += 1;
-                        turn.events.push(TransportEvent::KeepAlive { flow, kind: KeepAlive::Ping });
-                        if queue.len() < BATCH {
-                            queue.push_back(Outgoing { to: remote, bytes: response, token: 0 });
-                        }
-                    }
-                    None => {}
-                }
+                let mut sorter =
+                    Sorter { limits: turn.limits, now: turn.now, pings, answers: queue, counters: turn.counters };
+                turn.events.extend(sorter.sort(flow, bytes));
             })?;
             // A short batch emptied the socket: saying so saves the call that would only return EAGAIN.
             // A datagram that came since makes the socket readable anew.
@@ -241,49 +232,59 @@ fn fail(failed: Option<Outgoing>, reason: SendError, events: &mut Vec<TransportE
     }
 }
 
-/// What a datagram gives rise to.
-enum Sorted {
-    Event(TransportEvent),
-    Stun(Bytes),
+/// Tells what a datagram is.
+struct Sorter<'a> {
+    limits: &'a Limits,
+    now: Instant,
+    /// Our own requests that wait for a response.
+    pings: &'a mut VecDeque<TransactionId>,
+    /// Where responses to others' requests go.
+    answers: &'a mut VecDeque<Outgoing>,
+    counters: &'a mut Counters,
 }
 
-fn sort_out(
-    flow: Flow,
-    bytes: Bytes,
-    limits: &Limits,
-    now: Instant,
-    pings: &mut VecDeque<TransactionId>,
-    counters: &mut Counters,
-) -> Option<Sorted> {
-    let keep_alive = |kind| Some(Sorted::Event(TransportEvent::KeepAlive { flow, kind }));
-    if stun::is_stun(&bytes) {
-        counters.keep_alives_in += 1;
-        return match stun::read(&bytes, flow.remote) {
-            Stun::Request { response } => Some(Sorted::Stun(response)),
+impl Sorter<'_> {
+    fn sort(&mut self, flow: Flow, bytes: Bytes) -> Option<TransportEvent> {
+        if stun::is_stun(&bytes) {
+            return self.sort_stun(flow, &bytes);
+        }
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | b'\0' | b' ')) {
+            self.counters.keep_alives_in += 1;
+            return Some(TransportEvent::KeepAlive { flow, kind: KeepAlive::Ping });
+        }
+        let received = parse_datagram(bytes.clone(), self.limits);
+        if received.is_err() {
+            if !looks_like_sip(&bytes) {
+                self.counters.garbage += 1;
+                return None;
+            }
+            self.counters.refused_messages += 1;
+        }
+        Some(TransportEvent::Received { flow, received, at: self.now })
+    }
+
+    fn sort_stun(&mut self, flow: Flow, bytes: &[u8]) -> Option<TransportEvent> {
+        self.counters.keep_alives_in += 1;
+        match stun::read(bytes, flow.remote) {
+            Stun::Request { response } => {
+                // Where answers wait for room, more would be of no use to anyone.
+                if self.answers.len() < BATCH {
+                    self.counters.stun_answered += 1;
+                    self.answers.push_back(Outgoing { to: flow.remote, bytes: response, token: 0 });
+                }
+                Some(TransportEvent::KeepAlive { flow, kind: KeepAlive::Ping })
+            }
             Stun::Response { id, mapped } => {
-                let asked = pings.iter().position(|ping| *ping == id)?;
-                pings.remove(asked);
-                keep_alive(KeepAlive::Pong { mapped })
+                let asked = self.pings.iter().position(|ping| *ping == id)?;
+                self.pings.remove(asked);
+                Some(TransportEvent::KeepAlive { flow, kind: KeepAlive::Pong { mapped } })
             }
             Stun::Other => {
-                counters.garbage += 1;
+                self.counters.garbage += 1;
                 None
             }
-        };
-    }
-    if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | b'\0' | b' ')) {
-        counters.keep_alives_in += 1;
-        return keep_alive(KeepAlive::Ping);
-    }
-    let received = parse_datagram(bytes.clone(), limits);
-    if received.is_err() {
-        if !looks_like_sip(&bytes) {
-            counters.garbage += 1;
-            return None;
         }
-        counters.refused_messages += 1;
     }
-    Some(Sorted::Event(TransportEvent::Received { flow, received, at: now }))
 }
 
 /// Whether the first line names the protocol; what doesn't even do that gets no answer.

@@ -91,11 +91,7 @@ impl Location {
 
     /// The live bindings of an address-of-record.
     pub(crate) fn bindings(&self, now: Instant, aor: &str) -> impl Iterator<Item = &Binding> {
-        self.find(aor)
-            .and_then(|slot| self.entry(slot))
-            .into_iter()
-            .flat_map(|entry| entry.bindings.iter())
-            .filter(move |binding| binding.is_live(now))
+        self.bindings_in(now, self.find(aor))
     }
 
     /// The address-of-record and the instance that temporary GRUUs with this number name (RFC 5627 §5.4).
@@ -119,9 +115,10 @@ impl Location {
         aor: &str,
         drafts: &[Draft<'_>],
     ) -> Result<Option<Arc<Change>>, Refused> {
-        self.check(now, aor, drafts)?;
+        let known = self.find(aor);
+        self.check(now, known, drafts)?;
         let mut updates = Vec::with_capacity(if self.shared { drafts.len() } else { 0 });
-        let slot = self.find_or_insert(aor);
+        let slot = known.unwrap_or_else(|| self.insert(aor));
         for draft in drafts {
             match draft.expires {
                 Some(expires) => {
@@ -163,7 +160,7 @@ impl Location {
 
     /// Applies what another shard has done.
     pub(crate) fn apply(&mut self, now: Instant, endpoint: &mut Endpoint, change: &Change) {
-        let slot = self.find_or_insert(&change.aor);
+        let slot = self.find(&change.aor).unwrap_or_else(|| self.insert(&change.aor));
         for update in &change.updates {
             match update {
                 Update::Put(binding) => self.put_copy(slot, binding),
@@ -195,8 +192,13 @@ impl Location {
         self.settle(now, endpoint, slot);
     }
 
-    fn check(&self, now: Instant, aor: &str, drafts: &[Draft<'_>]) -> Result<(), Refused> {
-        let live = || self.bindings(now, aor);
+    fn bindings_in(&self, now: Instant, slot: Option<u32>) -> impl Iterator<Item = &Binding> {
+        let entry = slot.and_then(|slot| self.entry(slot));
+        entry.into_iter().flat_map(|entry| entry.bindings.iter()).filter(move |binding| binding.is_live(now))
+    }
+
+    fn check(&self, now: Instant, slot: Option<u32>, drafts: &[Draft<'_>]) -> Result<(), Refused> {
+        let live = || self.bindings_in(now, slot);
         let mut count = live().count();
         let mut added = 0;
         for draft in drafts {
@@ -387,12 +389,12 @@ impl Location {
         self.names.find(self.hash(aor), |slot| self.entry(*slot).is_some_and(|entry| *entry.name == *aor)).copied()
     }
 
-    fn find_or_insert(&mut self, aor: &str) -> u32 {
-        if let Some(slot) = self.find(aor) {
-            return slot;
-        }
+    fn insert(&mut self, aor: &str) -> u32 {
         let entry = Some(Box::new(AddressOfRecord { name: aor.into(), bindings: SmallVec::new(), timer: None }));
-        let slot = match self.free.pop() {
+        // A slot that was free may have been cut off the end since, and may be in use again.
+        let is_free = |slots: &[Option<_>], slot: u32| matches!(slots.get(slot as usize), Some(None));
+        let free = std::iter::from_fn(|| self.free.pop()).find(|slot| is_free(&self.slots, *slot));
+        let slot = match free {
             Some(slot) => {
                 self.slots[slot as usize] = entry;
                 slot
@@ -413,9 +415,13 @@ impl Location {
             found.remove();
         }
         self.free.push(slot);
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+        }
+        if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
+        }
         if self.names.is_empty() {
-            // Everything is free: begin anew with small tables.
-            self.slots = Vec::new();
             self.free = Vec::new();
             self.names = HashTable::new();
         } else if self.names.capacity() > 64 && self.names.len() < self.names.capacity() / 8 {
@@ -460,5 +466,103 @@ fn rehash(slots: &[Option<Box<AddressOfRecord>>], secret: &Secret, slot: u32) ->
     match slots.get(slot as usize) {
         Some(Some(entry)) => hash(secret, &entry.name),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    use sip_endpoint::Settings;
+    use sip_message::{ListenerId, Transport};
+
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new(Settings {
+            listeners: Vec::new(),
+            partition: 0,
+            seed: 1,
+            datagram_limit: 1300,
+            max_pending: 10,
+            timers: Default::default(),
+            product: "".into(),
+        })
+    }
+
+    fn location() -> Location {
+        Location::new(Secret([1, 2]), 10, 1_000_000, false)
+    }
+
+    fn draft(contact: &str, expires: Option<Instant>) -> Draft<'_> {
+        Draft {
+            contact,
+            params: Cow::Borrowed(""),
+            call_id: contact,
+            cseq: 1,
+            expires,
+            q: 1000,
+            path: Cow::Borrowed(""),
+            instance: Cow::Borrowed(""),
+            reg_id: 0,
+            wants_gruu: false,
+            flow: None,
+            user_agent: "",
+        }
+    }
+
+    fn over(connection: u64) -> Option<Flow> {
+        let addr = "192.0.2.1:5060".parse().unwrap();
+        Some(Flow {
+            transport: Transport::Tcp,
+            listener: ListenerId(0),
+            local: addr,
+            remote: addr,
+            connection: Some(ConnectionId(connection)),
+        })
+    }
+
+    #[test]
+    fn a_location_service_that_has_emptied_is_small_again() {
+        let (mut endpoint, mut location, now) = (endpoint(), location(), Instant::now());
+        let until = Some(now + Duration::from_secs(60));
+        let name = |n: u32| format!("user{n}@example.com");
+        for n in 0..5000 {
+            location.update(now, &mut endpoint, &name(n), &[draft("sip:a@192.0.2.9", until)]).unwrap();
+        }
+        assert_eq!(location.len(), 5000);
+        // All but one go, in an order that leaves holes everywhere.
+        for n in (0..5000).step_by(2).chain((1..5000).step_by(2)).filter(|n| *n != 7) {
+            let gone = Draft { cseq: 2, ..draft("sip:a@192.0.2.9", None) };
+            location.update(now, &mut endpoint, &name(n), &[gone]).unwrap();
+        }
+        assert_eq!(location.len(), 1);
+        assert!(location.slots.capacity() <= 64 && location.names.capacity() <= 64);
+        assert_eq!(location.bindings(now, &name(7)).count(), 1);
+        for n in 0..100 {
+            location.update(now, &mut endpoint, &name(n), &[draft("sip:b@192.0.2.9", until)]).unwrap();
+        }
+        assert_eq!(location.len(), 101);
+        assert!((0..100).all(|n| location.bindings(now, &name(n)).any(|b| &*b.contact == "sip:b@192.0.2.9")));
+    }
+
+    #[test]
+    fn the_index_of_connections_follows_the_bindings() {
+        let (mut endpoint, mut location, now) = (endpoint(), location(), Instant::now());
+        let until = Some(now + Duration::from_secs(60));
+        let bound = |connection, cseq| Draft { flow: over(connection), cseq, ..draft("sip:a@192.0.2.9", until) };
+        location.update(now, &mut endpoint, "a@x", &[bound(1, 1)]).unwrap();
+        assert_eq!(location.by_connection.len(), 1);
+        location.update(now, &mut endpoint, "a@x", &[bound(2, 2)]).unwrap();
+        assert_eq!(location.by_connection.len(), 1);
+        location.flow_ended(now, &mut endpoint, &over(1).unwrap());
+        assert_eq!(location.len(), 1);
+        location.flow_ended(now, &mut endpoint, &over(2).unwrap());
+        assert_eq!((location.len(), location.by_connection.len(), endpoint.load().timers), (0, 0, 0));
+        location.update(now, &mut endpoint, "a@x", &[bound(3, 1)]).unwrap();
+        let gone = Draft { expires: None, ..bound(3, 2) };
+        location.update(now, &mut endpoint, "a@x", &[gone]).unwrap();
+        assert_eq!((location.len(), location.by_connection.len()), (0, 0));
     }
 }

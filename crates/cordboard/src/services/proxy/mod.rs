@@ -29,7 +29,6 @@ pub(crate) use preprocess::{Own, preprocess};
 pub(crate) use targets::Finder;
 pub(crate) use validate::{Validated, Verdict, check_loop, loop_mark, validate};
 
-use super::answer;
 use super::config::{ProxyConfig, ServicesConfig};
 use super::table::Table;
 use context::{Context, Forking, Open};

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use sip_message::{Flow, HeaderName, NameAddr, Param, Request, StatusCode, Uri};
-use smallvec::SmallVec;
 
 use super::outbound::{self, Outbound};
 use crate::services::answer::{Refusal, put, refusal, refusal_because, seconds};
@@ -20,7 +19,7 @@ pub(super) enum Wish<'a> {
     /// That all bindings go.
     Clear,
     /// These changes.
-    Update(SmallVec<[Draft<'a>; 1]>),
+    Update(Vec<Draft<'a>>),
 }
 
 /// What holds for every contact of one REGISTER.
@@ -46,7 +45,7 @@ pub(super) fn read<'a>(request: &'a Request, common: &Common<'a>) -> Result<Wish
         return all(request);
     }
     let expires = headers.first(HeaderName::Expires).map(lenient_seconds);
-    let mut drafts = SmallVec::new();
+    let mut drafts = Vec::new();
     for value in headers.values(HeaderName::Contact) {
         drafts.push(draft(request, value, expires, common)?);
     }

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sip_dialog::digest::Asker;
 use sip_endpoint::Endpoint;
 use sip_message::header::Cseq;
 use sip_message::{Flow, HeaderName, NameAddr, Request, Response, SipUri, StatusCode, Uri};
@@ -65,7 +66,7 @@ impl Registrar<'_> {
     ) -> Result<Registered, Refusal> {
         answer::check_extensions(request, HeaderName::Require, &REGISTRAR_EXTENSIONS)?;
         let to = to_uri(request)?;
-        self.authorize(now, endpoint, request, to)?;
+        self.authorize(now, endpoint, request, flow, to)?;
         let aor = self.address_of_record(endpoint, request, to)?;
         let path = path(request)?;
         let common = Common {
@@ -104,13 +105,14 @@ impl Registrar<'_> {
         now: Instant,
         endpoint: &mut Endpoint,
         request: &Request,
+        flow: &Flow,
         to: SipUri<'_>,
     ) -> Result<(), Refusal> {
         if !self.config.registrar.authenticate {
             return Ok(());
         }
         let realm = self.domains.realm(Uri::Sip(to));
-        let user = self.auth.as_user_agent_server(now, endpoint, &self.config.users, realm, request)?;
+        let user = self.auth.authenticate(now, endpoint, self.config, Asker::Server, realm, request, flow)?;
         match to.user() {
             Some(name) if *name == *user => Ok(()),
             _ => Err(refusal(request, StatusCode::FORBIDDEN)),
