@@ -926,6 +926,45 @@ mod s11_requests_to_the_server {
         assert_eq!(one(world.caller(&request("TELEPORT", "sip:example.com", "2", ""))).status(), 501);
     }
 
+    /// The user that lives in this process, told of what is his.
+    struct Recorder(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+    impl cordboard::services::LocalUser for Recorder {
+        fn event(&mut self, _: std::time::Instant, _: &mut Endpoint, event: sip_endpoint::Event) {
+            let text = match event {
+                sip_endpoint::Event::Request { request, .. } => format!("{} {}", request.method(), request.uri_text()),
+                sip_endpoint::Event::Ack { request, .. } => format!("ACK {}", request.uri_text()),
+                sip_endpoint::Event::Cancelled { .. } => "cancelled".to_owned(),
+                _ => return,
+            };
+            self.0.lock().unwrap().push(text);
+        }
+
+        fn drain(&mut self) {}
+
+        fn is_idle(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_call_to_echo_is_for_the_user_in_this_process_if_there_is_one() {
+        let mut world = World::default();
+        assert_eq!(one(world.caller(&invite("sip:echo@example.com", "off"))).status(), 480);
+        let heard = std::sync::Arc::default();
+        let mut config = config();
+        config.echo = true;
+        world.services = cordboard::services::Services::new(std::sync::Arc::new(config))
+            .with_echo(Box::new(Recorder(std::sync::Arc::clone(&heard))));
+        assert_eq!(lines(&world.caller(&invite("sip:echo@example.com", "1"))), [""; 0]);
+        world.caller(&cancel("sip:echo@example.com", "1"));
+        world.caller(&request("ACK", "sip:echo@192.0.2.1", "2", ""));
+        world.caller(&request("BYE", "sip:echo@192.0.2.1:5060", "3", ""));
+        let told = ["INVITE sip:echo@example.com", "cancelled", "ACK sip:echo@192.0.2.1", "BYE sip:echo@192.0.2.1:5060"];
+        assert_eq!(*heard.lock().unwrap(), told);
+        assert_eq!(one(world.caller(&invite("sip:echo@elsewhere.example", "4"))).status(), 403);
+    }
+
     /// Leaving, we refuse what is new and serve what is there.
     #[test]
     fn a_server_that_drains_refuses_new_dialogs_and_keeps_the_old() {

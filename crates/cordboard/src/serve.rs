@@ -84,7 +84,7 @@ impl Server {
         };
         let services = std::sync::Arc::new(services_config(config, shards)?);
         let stack = StackConfig {
-            transports: transports_config(config),
+            transports: transports_config(config, shards),
             endpoint: EndpointConfig {
                 public_host: config.public_host.clone(),
                 seed: random()?,
@@ -207,7 +207,7 @@ fn services_config(config: &Config, shards: u16) -> Result<ServicesConfig, Serve
     Ok(services)
 }
 
-fn transports_config(config: &Config) -> TransportsConfig {
+fn transports_config(config: &Config, shards: u16) -> TransportsConfig {
     let limits = &config.limits;
     TransportsConfig {
         listeners: config
@@ -232,7 +232,8 @@ fn transports_config(config: &Config) -> TransportsConfig {
             ..Limits::default()
         },
         streams: StreamLimits {
-            connections: limits.connections,
+            // Each shard counts its own.
+            connections: limits.connections.div_ceil(usize::from(shards)),
             connections_per_address: limits.connections_per_address,
             idle: Duration::from_secs(limits.idle_seconds),
             ..StreamLimits::default()

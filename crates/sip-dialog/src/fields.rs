@@ -2,7 +2,7 @@
 //! are the same here: the peer did not say it.
 
 use sip_message::header::{Contact, Cseq, From, TypedHeader as _};
-use sip_message::{HeaderName, Headers, Method, NameAddr, UriBuf};
+use sip_message::{HeaderName, Headers, Method, UriBuf};
 
 /// The number and method of CSeq.
 pub(crate) fn cseq(headers: &Headers) -> Option<Cseq> {
@@ -39,11 +39,6 @@ pub(crate) fn contact(headers: &Headers) -> Option<UriBuf> {
         return None;
     };
     Some(address.uri().to_buf())
-}
-
-/// The URI of a name-addr or addr-spec.
-pub(crate) fn uri_of(value: &str) -> Option<UriBuf> {
-    NameAddr::parse(value).ok().map(|address| address.uri().to_buf())
 }
 
 /// Whether Supported or Require has this option tag.

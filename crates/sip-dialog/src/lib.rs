@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`dialog`], [`RouteSet`] | the relation of two user agents: ids, CSeq, route set, remote target |
 //! | [`invite`] | calls: INVITE with PRACK, UPDATE, re-INVITE, session timer, INFO, and their races |
+//! | [`subscription`] | SUBSCRIBE, NOTIFY and REFER, from both sides |
 //! | [`digest`] | challenges and credentials, for clients and servers |
 //!
 //! A dialog is plain data. A usage is a machine: `handle(now, input)`, `poll_output()`, `next_timeout()`.
@@ -18,6 +19,7 @@ mod fields;
 pub mod invite;
 mod random;
 mod route_set;
+pub mod subscription;
 
 pub use dialog::{Dialog, DialogError, DialogId, DialogState, RequestFault, Role};
 pub use invite::InviteUsage;

@@ -222,6 +222,8 @@ pub enum Ended {
 pub enum SendTo {
     /// To the topmost Route, or to the Request-URI when there is none (RFC 3261 §8.1.2), by RFC 3263.
     NextHop,
+    /// To the Request-URI although there is a Route: the next element routes strictly (RFC 3261 §16.6 step 6).
+    RequestUri,
     /// Over an existing path, without asking anybody (RFC 5626 §5.3).
     Flow(Flow),
     /// To these, in this order.

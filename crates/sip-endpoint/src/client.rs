@@ -203,6 +203,7 @@ impl Clients {
         to: SendTo,
         mark: Option<u64>,
     ) -> Result<Key, Misuse> {
+        let hop = next_hop_of(&request, &to);
         let targets = match to {
             SendTo::Flow(flow) => {
                 core.listener(flow.listener).ok_or(Misuse::NoListener(flow.transport))?;
@@ -211,7 +212,7 @@ impl Clients {
                 return Ok(key);
             }
             SendTo::Targets(targets) => VecDeque::from(targets),
-            SendTo::NextHop => match next_hop::of(&request).ok_or(Misuse::NoNextHop)? {
+            SendTo::NextHop | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
                 NextHop::Known(target) => VecDeque::from([target]),
                 NextHop::Lookup(lookup) => {
                     let key = self.insert(request.method().clone(), mark);
@@ -237,14 +238,15 @@ impl Clients {
     }
 
     fn send_ack(&mut self, core: &mut Core, now: Instant, request: Request, to: SendTo) -> Result<(), Misuse> {
+        let hop = next_hop_of(&request, &to);
         let destination = match to {
             SendTo::Flow(flow) => Destination::Flow(flow),
             SendTo::Targets(targets) => core.destination(targets.into_iter().next().ok_or(Misuse::NoNextHop)?)?,
-            SendTo::NextHop => match next_hop::of(&request).ok_or(Misuse::NoNextHop)? {
+            SendTo::NextHop | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
                 NextHop::Known(target) => core.destination(target)?,
                 NextHop::Lookup(_) => {
                     // The entry only waits for the answer; see `resolved`.
-                    return self.send(core, now, request, SendTo::NextHop, None).map(|_| ());
+                    return self.send(core, now, request, to, None).map(|_| ());
                 }
             },
         };
@@ -517,6 +519,14 @@ fn cancel_of(invite: &Bytes, reason: Option<&str>) -> Option<Request> {
         headers.push(HeaderName::Reason, reason).ok()?;
     }
     Some(cancel)
+}
+
+fn next_hop_of(request: &Request, to: &SendTo) -> Option<NextHop> {
+    match to {
+        SendTo::NextHop => next_hop::of(request),
+        SendTo::RequestUri => next_hop::of_request_uri(request),
+        SendTo::Flow(_) | SendTo::Targets(_) => None,
+    }
 }
 
 impl Core {

@@ -18,20 +18,22 @@ pub(crate) enum NextHop {
 
 /// The next hop of a request: its topmost Route, else its Request-URI. `None` when that is no SIP URI.
 pub(crate) fn of(request: &Request) -> Option<NextHop> {
-    match request.headers().get::<Route>() {
-        Some(route) => match route.ok()?.uri() {
-            Uri::Sip(uri) => Some(of_uri(&uri)),
-            _ => None,
-        },
-        None => match request.uri() {
-            Uri::Sip(uri) => Some(of_uri(&uri)),
-            _ => None,
-        },
+    let Some(route) = request.headers().get::<Route>() else { return of_request_uri(request) };
+    let Uri::Sip(next) = route.ok()?.uri() else { return None };
+    // RFC 3261 §16.6 step 7: a SIPS Request-URI makes every hop one, whatever the Route says.
+    let secure = next.is_secure() || matches!(request.uri(), Uri::Sip(target) if target.is_secure());
+    Some(of_uri(&next, secure))
+}
+
+/// The next hop of a request whose next element routes strictly and so stands in the Request-URI (§16.6 step 6).
+pub(crate) fn of_request_uri(request: &Request) -> Option<NextHop> {
+    match request.uri() {
+        Uri::Sip(uri) => Some(of_uri(&uri, uri.is_secure())),
+        _ => None,
     }
 }
 
-fn of_uri(uri: &SipUri<'_>) -> NextHop {
-    let secure = uri.is_secure();
+fn of_uri(uri: &SipUri<'_>, secure: bool) -> NextHop {
     let transport = uri.transport().map(|transport| match (transport, secure) {
         // A sips URI with transport=tcp means TLS over TCP (RFC 3261 §26.2.2), ws means wss (RFC 7118 §5.4).
         (Transport::Tcp, true) => Transport::Tls,

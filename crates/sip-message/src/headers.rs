@@ -7,6 +7,7 @@
 use std::fmt::{self, Write as _};
 
 use bytestring::ByteString;
+use memchr::memchr2;
 
 use crate::grammar;
 use crate::header::{HeaderError, TypedHeader};
@@ -15,9 +16,9 @@ use crate::header_name::HeaderName;
 /// A value that can't be put into a message: it would end its line and begin another, or end the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueError {
-    /// The value holds a carriage return, a line feed or a NUL.
+    /// The value holds a carriage return, a line feed, or a NUL that is no quoted pair (RFC 3261 §25.1).
     LineBreakOrNul,
-    /// The name of an extension header is not a token (RFC 3261 §25.1).
+    /// The name is not a token (RFC 3261 §25.1), or longer than any line; [`HeaderName::Extension`] is no name.
     NameIsNotAToken,
     /// There is no field of this name to change.
     NoSuchField(HeaderName),
@@ -165,9 +166,6 @@ impl Headers {
 
     /// Adds a field of any name at the end.
     pub fn push_extension(&mut self, name: &str, value: impl fmt::Display) -> Result<(), ValueError> {
-        if !grammar::is_token(name) {
-            return Err(ValueError::NameIsNotAToken);
-        }
         let field = self.add(HeaderName::lookup(name), name, value)?;
         self.fields.push(field);
         Ok(())
@@ -301,6 +299,11 @@ impl Headers {
         Headers { received, added: String::new(), fields: Vec::with_capacity(20) }
     }
 
+    /// How many octets the received head has.
+    pub(crate) fn received_len(&self) -> usize {
+        self.received.len()
+    }
+
     pub(crate) fn push_field(&mut self, field: Field) {
         self.fields.push(field);
     }
@@ -400,11 +403,16 @@ impl Headers {
     }
 
     fn add(&mut self, name: HeaderName, text: &str, value: impl fmt::Display) -> Result<Field, ValueError> {
+        if !grammar::is_token(text) || text.len() > usize::from(u16::MAX) {
+            return Err(ValueError::NameIsNotAToken);
+        }
         let start = self.added.len();
         let field = self.add_text(name, text, |added| {
             let _ = write!(added, "{value}");
         });
-        if grammar::breaks_a_line(&self.added.as_bytes()[start..]) {
+        // A NUL that was received as a quoted pair (RFC 4475 §3.1.1.2) may be put back, as when a To gets its tag.
+        let value = &self.added.as_bytes()[field.value as usize..];
+        if grammar::breaks_a_line(value) && !(memchr2(b'\r', b'\n', value).is_none() && grammar::nul_is_quoted(value)) {
             self.added.truncate(start);
             return Err(ValueError::LineBreakOrNul);
         }

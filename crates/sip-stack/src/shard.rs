@@ -208,8 +208,7 @@ impl<U: TransactionUser> Running<U> {
             Note::Transmit { flow, bytes, token, from } => {
                 // Whether it failed is told by the connection's end; a connection that has ended is told now.
                 let to = sip_transport::Destination::Flow(flow);
-                if flow.connection.is_some() {
-                    // OPEN
+                if flow.connection.is_some_and(|connection| self.transports.is_open(connection)) {
                     self.transports.send(Transmit { to, bytes, token: 0 });
                 } else if token != 0 {
                     self.note(from, Note::TransmitFailed { token });
@@ -296,7 +295,7 @@ impl<U: TransactionUser> Running<U> {
         if self.drain.is_some() || !full_turn && !self.shedding {
             return;
         }
-        let fill = 0.0; // FILL
+        let fill = self.transports.receive_fill();
         let shed = if self.shedding { fill > SHED_UNTIL } else { fill > SHED_ABOVE };
         if shed != self.shedding {
             self.shedding = shed;

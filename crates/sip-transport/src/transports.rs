@@ -389,6 +389,17 @@ impl Transports {
         self.streams.close(connection);
     }
 
+    /// How full the fullest of this shard's UDP receive buffers is, from 0 to 1: what waits there is not in anybody's
+    /// queue, and grows old all the same. One system call for each UDP listener.
+    pub fn receive_fill(&self) -> f32 {
+        self.udp.iter().map(UdpListener::receive_fill).fold(0.0, f32::max)
+    }
+
+    /// Whether a connection is there to be sent on.
+    pub fn is_open(&self, connection: ConnectionId) -> bool {
+        self.streams.flow(connection).is_some()
+    }
+
     /// Accepts no more connections; those that are open, and UDP, go on.
     pub fn stop_accepting(&mut self) {
         self.acceptors.clear();

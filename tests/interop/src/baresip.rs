@@ -125,7 +125,7 @@ impl Baresip {
         self.process.output()
     }
 
-    /// How many octets of sound it has received in the call that just ended, from its own report.
+    /// Whether it has received sound, by its own report.
     ///
     /// The phone prints `[0:00:03] audio=64000/64000 (bit/s)` while it is in a call: sent, received.
     pub fn hears(&self) -> bool {

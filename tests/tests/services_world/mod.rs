@@ -376,7 +376,27 @@ pub fn answer_text(sent: &Sent, status: u16, tag: &str, more: &str) -> String {
     text
 }
 
-/// TEMP
-pub fn digest(_challenge: &str, _user: &str, _password: &str, _method: &str, _uri: &str) -> String {
-    String::new()
+/// Digest credentials for an MD5 challenge, by RFC 7616 §3.4.1 with `qop=auth`.
+pub fn digest(challenge: &str, user: &str, password: &str, method: &str, uri: &str) -> String {
+    use sip_dialog::digest::algorithm::{ClientNonce, Transcript};
+    use sip_dialog::digest::{Algorithm, HashFunction, Qop, Secret};
+    let param = |name: &str| {
+        let at = challenge.find(&format!("{name}=\"")).unwrap_or_else(|| panic!("no {name} in {challenge}"));
+        challenge[at + name.len() + 2..].split('"').next().unwrap().to_owned()
+    };
+    let (realm, nonce) = (param("realm"), param("nonce"));
+    let ha1 = Secret::Password(password.into()).ha1(HashFunction::Md5, user, &realm).unwrap();
+    let client = ClientNonce { qop: Qop::Auth, count: 1, cnonce: "0a4f113b" };
+    let transcript =
+        Transcript { algorithm: Algorithm::MD5, nonce: &nonce, client: Some(client), method, uri, body: b"" };
+    let response = transcript.response(ha1);
+    let mut text = format!(
+        "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{}\", \
+         algorithm=MD5, qop=auth, nc=00000001, cnonce=\"0a4f113b\"",
+        response.as_str()
+    );
+    if challenge.contains("opaque=\"") {
+        write!(text, ", opaque=\"{}\"", param("opaque")).unwrap();
+    }
+    text
 }

@@ -222,9 +222,7 @@ impl Secret {
     /// HA1 for `hash`; `None` if only those of other hash functions are kept.
     pub fn ha1(&self, hash: HashFunction, user: &str, realm: &str) -> Option<HexDigest> {
         match self {
-            Secret::Password(password) => {
-                Some(hash.of(&[user.as_bytes(), realm.as_bytes(), password.as_bytes()]))
-            }
+            Secret::Password(password) => Some(hash.of(&[user.as_bytes(), realm.as_bytes(), password.as_bytes()])),
             Secret::Ha1(kept) => kept.iter().find(|(of, _)| *of == hash).map(|(_, ha1)| *ha1),
         }
     }

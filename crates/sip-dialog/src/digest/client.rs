@@ -13,11 +13,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use sip_message::header::{
-    Authorization, Challenge, Credentials, DigestChallenge, DigestCredentials, ProxyAuthenticate, ProxyAuthorization, Route,
-    TypedHeader as _, WwwAuthenticate,
-};
 use sip_message::header::{AuthenticationInfo, ProxyAuthenticationInfo};
+use sip_message::header::{
+    Authorization, Challenge, Credentials, DigestChallenge, DigestCredentials, ProxyAuthenticate, ProxyAuthorization,
+    Route, TypedHeader as _, WwwAuthenticate,
+};
 use sip_message::{Headers, Request, Response, Uri};
 
 use super::Asker;

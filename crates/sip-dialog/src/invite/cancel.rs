@@ -31,12 +31,15 @@ impl Session {
     /// Whether the 2xx to an INVITE has overtaken this CANCEL, which then has no effect.
     pub(crate) fn answered_before(&self, cancel: &Request) -> bool {
         let cseq = fields::cseq_of(cancel.headers(), &Method::Cancel);
-        cseq.is_some() && self.dialog.remote_cseq >= cseq && fields::call_id(cancel.headers()) == Some(&*self.dialog.id.call_id)
+        cseq.is_some()
+            && self.dialog.remote_cseq >= cseq
+            && fields::call_id(cancel.headers()) == Some(&*self.dialog.id.call_id)
     }
 }
 
 fn is_cancelled_by(invite: &Request, cancel: &Request) -> bool {
-    let numbers = fields::cseq_of(invite.headers(), &Method::Invite) == fields::cseq_of(cancel.headers(), &Method::Cancel);
+    let numbers =
+        fields::cseq_of(invite.headers(), &Method::Invite) == fields::cseq_of(cancel.headers(), &Method::Cancel);
     let (Some(theirs), Some(ours)) = (branch(cancel.headers()), branch(invite.headers())) else {
         return false;
     };

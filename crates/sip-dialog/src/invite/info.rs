@@ -32,7 +32,8 @@ impl Session {
     /// "If a UA receives an INFO request associated with an Info Package that the UA has not indicated willingness to
     /// receive, the UA MUST send a 469" (RFC 6086 §4.2.2). An INFO without package is one of old, the user's.
     pub(crate) fn info_received(&mut self, step: &mut Step<'_>, transaction: ServerKey, request: Request) {
-        let wanted = match (&step.policy.recv_info, request.headers().first(HeaderName::InfoPackage).and_then(package)) {
+        let wanted = match (&step.policy.recv_info, request.headers().first(HeaderName::InfoPackage).and_then(package))
+        {
             (Some(wanted), Some(package)) => wanted.iter().any(|name| name.eq_ignore_ascii_case(package)),
             _ => true,
         };

@@ -41,8 +41,8 @@ use sdp::OfferAnswer;
 use sip_message::{Method, Request, Response, StatusCode};
 
 pub use api::{
-    Acknowledge, Body, ClientKey, DialogKey, Event, Failure, Input, Misuse, Output, Policy, ServerKey, SessionTimerPolicy,
-    Termination,
+    Acknowledge, Body, ClientKey, DialogKey, Event, Failure, Input, Misuse, Output, Policy, ServerKey,
+    SessionTimerPolicy, Termination,
 };
 pub use snapshot::{SessionSnapshot, SessionTimerSnapshot};
 
@@ -51,6 +51,7 @@ use crate::fields;
 use crate::random::Random;
 use api::Step;
 use session::Session;
+pub(crate) use session::is_challenge;
 use uac::ClientInvite;
 
 /// A call attempt and the sessions that come of it.
@@ -123,7 +124,9 @@ impl InviteUsage {
             Input::ResponseReceived { transaction, response } => self.response_received(now, transaction, response),
             Input::RequestFailed { transaction, failure } => self.request_failed(now, transaction, failure),
             Input::TimeReached => self.time_reached(now),
-            Input::Send { dialog, request } => return self.in_dialog(now, dialog, |session, step| session.send(step, request)),
+            Input::Send { dialog, request } => {
+                return self.in_dialog(now, dialog, |session, step| session.send(step, request));
+            }
             Input::Respond { transaction, response, reliably } => {
                 return self.respond(now, transaction, response, reliably);
             }
@@ -167,6 +170,11 @@ impl InviteUsage {
     /// One dialog.
     pub fn dialog(&self, key: DialogKey) -> Option<&Dialog> {
         self.session(key).map(|session| &session.dialog)
+    }
+
+    /// One dialog, lent to another usage of it (a subscription that a REFER created), which numbers its own requests.
+    pub fn dialog_mut(&mut self, key: DialogKey) -> Option<&mut Dialog> {
+        self.sessions.iter_mut().find(|session| session.key == key).map(|session| &mut session.dialog)
     }
 
     /// The dialog with this id.
@@ -292,7 +300,13 @@ impl InviteUsage {
         }
     }
 
-    fn respond(&mut self, now: Instant, transaction: ServerKey, response: Response, reliably: bool) -> Result<(), Misuse> {
+    fn respond(
+        &mut self,
+        now: Instant,
+        transaction: ServerKey,
+        response: Response,
+        reliably: bool,
+    ) -> Result<(), Misuse> {
         let (mut step, sessions, _) = self.parts(now);
         let session = sessions.iter_mut().find(|session| session.awaits_response(transaction));
         session.ok_or(Misuse::NoSuchTransaction)?.respond(&mut step, transaction, response, reliably)

@@ -71,18 +71,18 @@ impl Negotiation {
         self.pending.map(|offer| offer.from)
     }
 
-    /// Whether the peer's offer waits for an answer that this message has to carry.
-    pub(crate) fn owes(&self, message: MessageKind) -> bool {
-        self.pending.is_some_and(|offer| offer.is_answered_by(message, Side::Local))
-    }
-
     /// The description that we sent last, for a refresh that changes nothing.
     pub(crate) fn last_sent(&self) -> Option<&SessionDescription> {
         self.machine.last_sent()
     }
 
     /// Before a message of ours is sent: the body with the right version in its `o=` line, if it has a description.
-    pub(crate) fn sending(&mut self, message: MessageKind, headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, Misuse> {
+    pub(crate) fn sending(
+        &mut self,
+        message: MessageKind,
+        headers: &Headers,
+        body: &Bytes,
+    ) -> Result<Option<Bytes>, Misuse> {
         if !is_description(headers, body) {
             return Ok(None);
         }
@@ -107,7 +107,12 @@ impl Negotiation {
 
     /// When a message of the peer has arrived. The error is the status that a request deserves; in a response or an ACK
     /// the description is then as good as absent.
-    pub(crate) fn received(&mut self, message: MessageKind, headers: &Headers, body: &Bytes) -> Result<Received, StatusCode> {
+    pub(crate) fn received(
+        &mut self,
+        message: MessageKind,
+        headers: &Headers,
+        body: &Bytes,
+    ) -> Result<Received, StatusCode> {
         if !is_description(headers, body) {
             return Ok(Received::Nothing);
         }

@@ -170,7 +170,8 @@ impl Session {
     pub(crate) fn before_prack_response(&mut self, response: &mut Response) -> Result<(), Misuse> {
         if response.status().is_success() {
             if let Some(negotiation) = &mut self.negotiation
-                && let Some(stamped) = negotiation.sending(MessageKind::PrackSuccess, response.headers(), response.body())?
+                && let Some(stamped) =
+                    negotiation.sending(MessageKind::PrackSuccess, response.headers(), response.body())?
             {
                 super::uas::set_description(response, stamped);
             }
@@ -201,7 +202,8 @@ impl Session {
             return;
         }
         self.peer.learn(response.headers());
-        let kind = if reliable.is_some() { MessageKind::ReliableProvisional } else { MessageKind::UnreliableProvisional };
+        let kind =
+            if reliable.is_some() { MessageKind::ReliableProvisional } else { MessageKind::UnreliableProvisional };
         let offered = self.description_in_response(kind, &response);
         let prack_owed = reliable.is_some() && (offered || step.policy.acknowledge == Acknowledge::ByUser);
         if let Some(rseq) = reliable {

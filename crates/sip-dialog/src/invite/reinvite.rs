@@ -151,7 +151,13 @@ impl Session {
     }
 
     /// Refuses a request that can't be taken now. A 500 says when it may come again.
-    pub(crate) fn refuse(&mut self, step: &mut Step<'_>, transaction: ServerKey, request: &Request, status: StatusCode) {
+    pub(crate) fn refuse(
+        &mut self,
+        step: &mut Step<'_>,
+        transaction: ServerKey,
+        request: &Request,
+        status: StatusCode,
+    ) {
         let mut response = Response::to(request, status);
         if status == StatusCode::SERVER_INTERNAL_ERROR {
             set_retry_after(&mut response, step);

@@ -45,7 +45,13 @@ impl Session {
     // ----- the callee -----
 
     /// Sends a 2xx and goes on sending it.
-    pub(crate) fn send_success(&mut self, step: &mut Step<'_>, transaction: ServerKey, initial: bool, response: Response) {
+    pub(crate) fn send_success(
+        &mut self,
+        step: &mut Step<'_>,
+        transaction: ServerKey,
+        initial: bool,
+        response: Response,
+    ) {
         let cseq = fields::cseq(response.headers()).map_or(0, |cseq| cseq.sequence);
         let interval = step.policy.t1;
         self.unacknowledged.push(Unacknowledged {

@@ -286,7 +286,9 @@ impl Session {
             Method::Invite => self.send_reinvite(step, request, How::ForUser),
             Method::Update => self.send_update(step, request, How::ForUser),
             // A PRACK that was challenged is sent again by the user; he makes none himself.
-            Method::Prack if request.headers().contains(HeaderName::Rack) => self.send_other(step, request, How::ForUser),
+            Method::Prack if request.headers().contains(HeaderName::Rack) => {
+                self.send_other(step, request, How::ForUser)
+            }
             Method::Ack | Method::Prack | Method::Cancel => Err(Misuse::WrongMethod(request.method().clone())),
             Method::Info => {
                 self.check_info(&request)?;

@@ -93,7 +93,9 @@ impl ClientInvite {
         let mut negotiation = step.policy.offer_answer.then(Negotiation::default);
         if let Some(negotiation) = &mut negotiation {
             negotiation.invite_began();
-            if let Some(stamped) = negotiation.sending(MessageKind::Invite, self.request.headers(), self.request.body())? {
+            if let Some(stamped) =
+                negotiation.sending(MessageKind::Invite, self.request.headers(), self.request.body())?
+            {
                 set_description(&mut self.request, stamped);
             }
         }
@@ -197,7 +199,8 @@ impl ClientInvite {
         self.end_early_dialogs(step, sessions);
         self.state = State::Completed;
         let status = response.status();
-        if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && !self.cancelled && self.timer.enlarge(response.headers()) {
+        if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && !self.cancelled && self.timer.enlarge(response.headers())
+        {
             let mut request = self.request.clone();
             remove_timer(request.headers_mut());
             if self.send_again(step, request).is_ok() {
@@ -238,7 +241,12 @@ impl ClientInvite {
     }
 
     /// The session of the fork that a response comes from; a new one if there is room.
-    fn session_of<'s>(&mut self, sessions: &'s mut Vec<Session>, response: &Response, most: usize) -> Option<&'s mut Session> {
+    fn session_of<'s>(
+        &mut self,
+        sessions: &'s mut Vec<Session>,
+        response: &Response,
+        most: usize,
+    ) -> Option<&'s mut Session> {
         let id = DialogId::of_received_response(response.headers())?;
         if let Some(at) = sessions.iter().position(|session| session.dialog.id.matches(&id)) {
             return sessions.get_mut(at);

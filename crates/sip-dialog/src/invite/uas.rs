@@ -66,7 +66,12 @@ fn tagged(mut response: Response, local_tag: &str) -> Response {
 
 impl Session {
     /// Our response to the peer's INVITE or re-INVITE.
-    pub(crate) fn respond_to_invite(&mut self, step: &mut Step<'_>, response: Response, reliably: bool) -> Result<(), Misuse> {
+    pub(crate) fn respond_to_invite(
+        &mut self,
+        step: &mut Step<'_>,
+        response: Response,
+        reliably: bool,
+    ) -> Result<(), Misuse> {
         let status = response.status();
         if status.is_provisional() {
             self.respond_provisional(step, response, reliably)
@@ -77,8 +82,14 @@ impl Session {
         }
     }
 
-    fn respond_provisional(&mut self, step: &mut Step<'_>, mut response: Response, reliably: bool) -> Result<(), Misuse> {
-        let ringing = self.ringing.as_mut().filter(|ringing| ringing.held.is_none()).ok_or(Misuse::NoSuchTransaction)?;
+    fn respond_provisional(
+        &mut self,
+        step: &mut Step<'_>,
+        mut response: Response,
+        reliably: bool,
+    ) -> Result<(), Misuse> {
+        let ringing =
+            self.ringing.as_mut().filter(|ringing| ringing.held.is_none()).ok_or(Misuse::NoSuchTransaction)?;
         if response.status() == StatusCode::TRYING {
             step.respond(ringing.transaction, response);
             return Ok(());
@@ -110,13 +121,15 @@ impl Session {
     }
 
     fn respond_success(&mut self, step: &mut Step<'_>, mut response: Response) -> Result<(), Misuse> {
-        let ringing = self.ringing.as_mut().filter(|ringing| ringing.held.is_none()).ok_or(Misuse::NoSuchTransaction)?;
+        let ringing =
+            self.ringing.as_mut().filter(|ringing| ringing.held.is_none()).ok_or(Misuse::NoSuchTransaction)?;
         if ringing.reliable.holds_success() {
             ringing.held = Some(response);
             return Ok(());
         }
         if let Some(negotiation) = &mut self.negotiation
-            && let Some(stamped) = negotiation.sending(MessageKind::InviteSuccess, response.headers(), response.body())?
+            && let Some(stamped) =
+                negotiation.sending(MessageKind::InviteSuccess, response.headers(), response.body())?
         {
             set_description(&mut response, stamped);
         }

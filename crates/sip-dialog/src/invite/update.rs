@@ -123,7 +123,8 @@ impl Session {
     ) -> Result<(), Misuse> {
         if response.status().is_success() {
             if let Some(negotiation) = &mut self.negotiation
-                && let Some(stamped) = negotiation.sending(MessageKind::UpdateSuccess, response.headers(), response.body())?
+                && let Some(stamped) =
+                    negotiation.sending(MessageKind::UpdateSuccess, response.headers(), response.body())?
             {
                 super::uas::set_description(response, stamped);
             }

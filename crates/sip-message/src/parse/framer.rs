@@ -99,7 +99,8 @@ impl StreamParser {
     /// Takes the head from the buffer; `None` when it isn't whole yet.
     fn read_head(&mut self, buffer: &mut BytesMut) -> Option<Result<(), Refusal>> {
         let end = head::end_of_head(buffer, self.scanned);
-        if end.unwrap_or(buffer.len()) > self.limits.head {
+        // The last three octets may be the beginning of the empty line, which does not count.
+        if end.unwrap_or(buffer.len().saturating_sub(3)) > self.limits.head {
             let cut_off = buffer.split().freeze();
             return Some(Err(Head::of_cut_off(cut_off, &self.limits).with_fault(Fault::HeadTooLong)));
         }
@@ -116,13 +117,15 @@ impl StreamParser {
     fn frame(&mut self, head: Head) -> Result<(), Refusal> {
         match head.content_length() {
             Ok(Some(length)) if length > self.limits.body => Err(head.refuse(Fault::BodyTooLong)),
-            Ok(Some(length)) if length > self.limits.message => Err(head.refuse(Fault::MessageTooLong)),
+            Ok(Some(length)) if head.len() + 4 + length > self.limits.message => {
+                Err(head.refuse(Fault::MessageTooLong))
+            }
             Ok(Some(length)) => {
                 self.head = Some((head, length));
                 Ok(())
             }
-            Ok(None) => Err(head.refuse(Fault::ContentLengthMissing)),
-            Err(fault) => Err(head.refuse(fault)),
+            Ok(None) => Err(head.refuse_unframed(Fault::ContentLengthMissing)),
+            Err(fault) => Err(head.refuse_unframed(fault)),
         }
     }
 }

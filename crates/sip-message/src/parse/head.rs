@@ -24,7 +24,8 @@ pub(super) fn end_of_head(octets: &[u8], from: usize) -> Option<usize> {
 pub(super) struct Head {
     start: StartLine,
     headers: Headers,
-    content_length: Option<usize>,
+    /// The number in the Content-Length, or why it can't be known; kept apart from `fault`, of which only the first counts.
+    content_length: Result<Option<usize>, Fault>,
     /// The first fault that does not keep us from reading on, so that the message can be framed and answered.
     fault: Option<Fault>,
 }
@@ -63,13 +64,18 @@ impl Head {
 
     /// The number in the Content-Length, if there is one; an error when it can't be trusted to end the message.
     pub(super) fn content_length(&self) -> Result<Option<usize>, Fault> {
-        match self.fault {
-            // What follows the line that was given up on was not read, and a Content-Length may be there.
-            Some(Fault::ContentLength | Fault::TooManyHeaders | Fault::StrayControl) => {
-                Err(self.fault.clone().unwrap_or(Fault::ContentLength))
-            }
-            _ => Ok(self.content_length),
-        }
+        self.content_length.clone()
+    }
+
+    /// How many octets the head has, without the empty line.
+    pub(super) fn len(&self) -> usize {
+        self.headers.received_len()
+    }
+
+    /// The refusal of a message that `fault` keeps from being framed; what was found wrong before says more.
+    pub(super) fn refuse_unframed(mut self, fault: Fault) -> Refusal {
+        let fault = self.fault.take().unwrap_or(fault);
+        self.refuse(fault)
     }
 
     pub(super) fn refuse(self, fault: Fault) -> Refusal {
@@ -137,7 +143,7 @@ impl Head {
         let Some(start) = start else {
             return Err(Refusal::unanswerable(fault.unwrap_or(Fault::StartLine)));
         };
-        let mut reader = Reader { headers: Headers::over(head.clone()), content_length: None, fault, seen: 0 };
+        let mut reader = Reader { headers: Headers::over(head.clone()), content_length: Ok(None), fault, seen: 0 };
         reader.read(&head, lines, limits);
         let Reader { headers, content_length, fault, .. } = reader;
         Ok(Head { start, headers, content_length, fault })
@@ -147,7 +153,7 @@ impl Head {
 /// What is gathered while the header lines are read.
 struct Reader {
     headers: Headers,
-    content_length: Option<usize>,
+    content_length: Result<Option<usize>, Fault>,
     fault: Option<Fault>,
     /// One bit a [`HeaderName`] that may stand once.
     seen: u128,
@@ -159,26 +165,24 @@ impl Reader {
         while let Some(line) = lines.next() {
             let (start, mut end) = match line {
                 Ok(line) => line,
-                Err(_) => {
-                    self.fail(Fault::StrayControl);
-                    return;
-                }
+                Err(_) => return self.give_up(Fault::StrayControl),
             };
             let mut folded = false;
             while lines.continues() {
                 let Some(Ok((_, next))) = lines.next() else {
-                    self.fail(Fault::StrayControl);
-                    return;
+                    return self.give_up(Fault::StrayControl);
                 };
                 end = next;
                 folded = true;
             }
             count += 1;
             if count > limits.headers {
-                self.fail(Fault::TooManyHeaders);
-                return;
+                return self.give_up(Fault::TooManyHeaders);
             }
             if end - start > limits.line {
+                if is_content_length(&head.as_bytes()[start..end]) {
+                    self.content_length = Err(Fault::LineTooLong);
+                }
                 self.fail(Fault::LineTooLong);
                 continue;
             }
@@ -192,6 +196,12 @@ impl Reader {
 
     fn fail(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+    }
+
+    /// Reads no further: a Content-Length may stand in what is left, whatever stood before it.
+    fn give_up(&mut self, fault: Fault) {
+        self.content_length = Err(fault.clone());
+        self.fail(fault);
     }
 
     fn line(&mut self, head: &str, start: usize, end: usize, folded: bool) -> Result<(), Fault> {
@@ -216,15 +226,16 @@ impl Reader {
         let text = |from: usize, to: usize| &head[start + from..start + to];
         let name_text = text(0, name_len);
         let name = HeaderName::lookup(name_text);
-        if memchr(0, &octets[value..value_end]).is_some() && !grammar::nul_is_quoted(&octets[value..value_end]) {
-            return Err(Fault::StrayControl);
-        }
         if name == HeaderName::ContentLength {
             self.take_content_length(text(value, value_end))?;
         }
+        if memchr(0, &octets[value..value_end]).is_some() && !grammar::nul_is_quoted(&octets[value..value_end]) {
+            return Err(Fault::StrayControl);
+        }
         if name.is_single() && name != HeaderName::Extension {
             let bit = 1u128 << (name as u8);
-            // Two equal Content-Lengths are harmless; two of anything else make the message two messages.
+            // Two values of a header that has one make two messages of it, one for each reader. Two equal
+            // Content-Lengths still say where it ends.
             if self.seen & bit != 0 {
                 return Err(Fault::Repeated(name));
             }
@@ -248,19 +259,21 @@ impl Reader {
 
     fn take_content_length(&mut self, value: &str) -> Result<(), Fault> {
         let valid = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-        let length = value.parse::<usize>().ok().filter(|_| valid).ok_or(Fault::ContentLength)?;
-        match self.content_length {
-            Some(other) if other != length => {
-                // A request smuggler's trick; which of them frames the message can't be known.
-                self.fault = Some(Fault::ContentLength);
-                Err(Fault::ContentLength)
-            }
-            _ => {
-                self.content_length = Some(length);
-                Ok(())
-            }
-        }
+        let length = value.parse::<usize>().ok().filter(|_| valid);
+        self.content_length = match (&self.content_length, length) {
+            (Ok(None), Some(length)) => Ok(Some(length)),
+            (Ok(Some(other)), Some(length)) if *other == length => Ok(Some(length)),
+            // Two that differ are a smuggler's trick; which of them frames the message can't be known.
+            _ => Err(Fault::ContentLength),
+        };
+        self.content_length.clone().map(|_| ())
     }
+}
+
+/// Whether a line that is not read otherwise is a Content-Length.
+fn is_content_length(line: &[u8]) -> bool {
+    let name = &line[..grammar::token_len(line)];
+    std::str::from_utf8(name).is_ok_and(|name| HeaderName::lookup(name) == HeaderName::ContentLength)
 }
 
 /// Lines that end in CRLF (the last one at the end of the octets). An error is the place of a lone CR or LF.
@@ -319,6 +332,9 @@ fn status_line(text: &str) -> Option<StartLine> {
         Some(b' ') => "SIP/2.0 100 ".len(),
         Some(_) => return None,
     };
+    if memchr(0, rest.as_bytes()).is_some() {
+        return None;
+    }
     let span = TextSpan { added: false, start: reason as u32, end: text.len() as u32 };
     Some(StartLine::Response { status, reason: span })
 }
@@ -343,12 +359,18 @@ fn request_line(text: &str, limits: &Limits) -> (Option<StartLine>, Option<Fault
         Some(if looks_like_version(version) { Fault::Version } else { Fault::StartLine })
     } else if uri.len() > limits.uri {
         Some(Fault::RequestUriTooLong)
-    } else if Uri::parse(uri).is_err() {
+    } else if !is_request_uri(uri) {
         Some(Fault::RequestUri)
     } else {
         None
     };
     (Some(StartLine::Request { method, uri: span }), fault)
+}
+
+/// A URI, and without headers behind `?`: nobody may take them for headers of the request (RFC 3261 §19.1.1, RFC 4475
+/// §3.1.2.11).
+fn is_request_uri(text: &str) -> bool {
+    Uri::parse(text).is_ok_and(|uri| uri.sip().is_none_or(|uri| uri.raw_headers().is_none()))
 }
 
 fn is_version(octets: &[u8]) -> bool {

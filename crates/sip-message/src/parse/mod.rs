@@ -24,7 +24,7 @@ use head::Head;
 /// Content-Length the body ends where the datagram does.
 pub fn parse_datagram(datagram: Bytes, limits: &Limits) -> Result<Message, Refusal> {
     if datagram.len() > limits.message {
-        return Err(Refusal::unanswerable(Fault::MessageTooLong));
+        return Err(Head::of_cut_off(datagram, limits).with_fault(Fault::MessageTooLong));
     }
     let start = leading_line_ends(&datagram);
     let Some(end) = head::end_of_head(&datagram[start..], 0) else {
@@ -37,7 +37,7 @@ pub fn parse_datagram(datagram: Bytes, limits: &Limits) -> Result<Message, Refus
         Ok(None) => available,
         Ok(Some(length)) if length > available => return Err(head.refuse(Fault::BodyCutOff)),
         Ok(Some(length)) => length,
-        Err(fault) => return Err(head.refuse(fault)),
+        Err(fault) => return Err(head.refuse_unframed(fault)),
     };
     if length > limits.body {
         return Err(head.refuse(Fault::BodyTooLong));

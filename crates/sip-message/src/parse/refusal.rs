@@ -111,7 +111,8 @@ impl Refusal {
     }
 
     /// The response to send, without a To tag and without `received` in its Via; `None` when the message was a response
-    /// or an ACK, or when too little of it could be read (RFC 3261 §8.2.6.2 needs Via, From, To, Call-ID and CSeq).
+    /// or an ACK, or when its sender could not tell what is answered: that takes Via and CSeq (RFC 3261 §17.1.3). They
+    /// are returned as they came, readable or not; so are From, To and Call-ID, of which RFC 4475 §3.3.1 has none.
     pub fn response(&self) -> Option<Response> {
         let headers = self.answerable.as_deref()?;
         let mut response = Response::to_headers(headers, self.fault.status());
@@ -131,10 +132,9 @@ impl Refusal {
 
     /// A refusal of a message of which `headers` were read; `method` is `None` for a response.
     pub(crate) fn of(fault: Fault, method: Option<&Method>, headers: Headers) -> Refusal {
-        let readable = [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::Cseq];
         let answerable = method.is_some_and(|method| *method != Method::Ack)
-            && readable.iter().all(|name| headers.contains(*name))
-            && headers.get::<crate::header::Via>().is_some_and(|via| via.is_ok());
+            && headers.contains(HeaderName::Via)
+            && headers.contains(HeaderName::Cseq);
         Refusal { fault, answerable: answerable.then(|| Box::new(headers)) }
     }
 }

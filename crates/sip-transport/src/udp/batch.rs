@@ -165,6 +165,27 @@ pub(crate) enum SocketBuffer {
     Send,
 }
 
+/// How full the kernel's receive buffer of a socket is, from 0 to 1 and somewhat above; 0 when the kernel does not tell.
+pub(crate) fn receive_fill(socket: &impl AsRawFd) -> f32 {
+    // linux/sock_diag.h: SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF, and seven more.
+    let mut info = [0u32; 9];
+    let mut len = mem::size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` is valid for `len` octets, and the kernel writes no more than that.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    match (result, info[1]) {
+        (0, 1..) => info[0] as f32 / info[1] as f32,
+        _ => 0.0,
+    }
+}
+
 /// Asks for a buffer beyond the system's limit (needs CAP_NET_ADMIN); the caller falls back to the ordinary option.
 pub(crate) fn force_buffer_size(socket: BorrowedFd<'_>, buffer: SocketBuffer, octets: usize) -> io::Result<()> {
     let option = match buffer {

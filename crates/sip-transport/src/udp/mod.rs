@@ -170,6 +170,11 @@ impl UdpListener {
         Ok(())
     }
 
+    /// See [`batch::receive_fill`].
+    pub(crate) fn receive_fill(&self) -> f32 {
+        batch::receive_fill(&self.socket)
+    }
+
     /// Sends what is queued, until the kernel's buffer is full.
     pub(crate) fn flush(&mut self, batches: &mut Batches, counters: &mut Counters, events: &mut Vec<TransportEvent>) {
         if self.blocked {

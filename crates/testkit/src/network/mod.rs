@@ -8,7 +8,7 @@ mod trace;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-pub(crate) use stream::{Connection, End, Streams};
+pub(crate) use stream::{End, Streams};
 pub use trace::{Fate, Trace};
 
 use crate::random::Random;

@@ -167,7 +167,8 @@ impl Leg {
         match status {
             StatusCode::REQUEST_PENDING if self.tries < MAX_TRIES => {
                 self.talk.glares += 1;
-                desk.alarm(call, self.glare_pause(desk.endpoint.random()), Alarm::Retry { leg });
+                let pause = self.glare_pause(desk.endpoint.random());
+                desk.alarm(call, pause, Alarm::Retry { leg });
             }
             StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST => self.end(End::Gone),
             StatusCode::REQUEST_TIMEOUT => self.hang_up(desk),
