@@ -395,6 +395,24 @@ mod authentication {
         assert!(replayed.first(HeaderName::WwwAuthenticate).contains("stale=true"), "{}", replayed.text);
     }
 
+    /// Many clients can do with one challenge only, and that of MD5; who wants better says so (RFC 8760 §2.3: strongest
+    /// first).
+    #[test]
+    fn one_md5_challenge_is_made_unless_others_are_wanted() {
+        use sip_dialog::digest::Algorithm;
+        let ask = |world: &mut World| {
+            let challenge = send(world, &register("bob", "1", 1, &contact("<sip:a@203.0.113.5>"), BOB));
+            let all = challenge.all(HeaderName::WwwAuthenticate);
+            ["MD5", "SHA-256"].map(|name| all.iter().position(|c| c.contains(&format!("algorithm={name}"))))
+        };
+        assert_eq!(ask(&mut world()), [Some(0), None]);
+        let mut config = config();
+        config.users = users(&["bob"]);
+        config.registrar.authenticate = true;
+        config.algorithms = vec![Algorithm::MD5, Algorithm::SHA_256];
+        assert_eq!(ask(&mut World::new(config)), [Some(1), Some(0)]);
+    }
+
     /// The password itself need not be in the configuration.
     #[test]
     fn a_user_may_be_known_by_a_hash() {

@@ -388,6 +388,15 @@ mod s16_6_request_forwarding {
         assert_eq!(sent.transport, Transport::Tls);
     }
 
+    /// Steps 6 and 7: where the strict router is, its own URI says, which is now the Request-URI.
+    #[test]
+    fn a_strict_router_is_found_by_its_own_uri() {
+        let mut world = relay();
+        world.host("strict.example.net", "203.0.113.9:5060");
+        let more = "Route: <sip:strict.example.net>, <sip:203.0.113.10;lr>\n";
+        assert_eq!(one(world.caller(&request("MESSAGE", "sip:a@203.0.113.5", "1", more))).to, addr("203.0.113.9:5060"));
+    }
+
     /// Step 6: a next hop without lr gets its own URI in the request line, and the target behind the Route.
     #[test]
     fn a_strict_router_is_met_as_it_expects() {
@@ -960,7 +969,8 @@ mod s11_requests_to_the_server {
         world.caller(&cancel("sip:echo@example.com", "1"));
         world.caller(&request("ACK", "sip:echo@192.0.2.1", "2", ""));
         world.caller(&request("BYE", "sip:echo@192.0.2.1:5060", "3", ""));
-        let told = ["INVITE sip:echo@example.com", "cancelled", "ACK sip:echo@192.0.2.1", "BYE sip:echo@192.0.2.1:5060"];
+        let told =
+            ["INVITE sip:echo@example.com", "cancelled", "ACK sip:echo@192.0.2.1", "BYE sip:echo@192.0.2.1:5060"];
         assert_eq!(*heard.lock().unwrap(), told);
         assert_eq!(one(world.caller(&invite("sip:echo@elsewhere.example", "4"))).status(), 403);
     }
@@ -978,7 +988,11 @@ mod s11_requests_to_the_server {
         world.services.drain(now, endpoint);
         let refused = one(world.caller(&invite(TO_BOB, "new")));
         assert_eq!((refused.status(), refused.first(HeaderName::RetryAfter)), (503, "10"));
-        assert_eq!(one(world.caller(&in_dialog("BYE", &ok, "sip:bob@203.0.113.5", 2))).method(), "BYE");
+        assert!(world.services.is_idle(), "what is up needs nothing of us");
+        let bye = one(world.caller(&in_dialog("BYE", &ok, "sip:bob@203.0.113.5", 2)));
+        assert_eq!((bye.method(), world.services.is_idle()), ("BYE", false));
+        world.answer(&bye, 200, "", "");
+        assert!(world.services.is_idle());
     }
 }
 

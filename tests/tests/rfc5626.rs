@@ -151,6 +151,15 @@ mod s7_authoritative_proxy {
         assert_eq!(second.connection.map(|c| c.0), Some(1));
     }
 
+    /// The caller is not told of flows that only we know.
+    #[test]
+    fn a_user_whose_only_flow_fails_is_unavailable() {
+        let mut world = World::default();
+        over(&mut world, &flow(1), "a", 1, &outbound(1));
+        world.fail_next_transmission = true;
+        assert_eq!(one(world.caller(&invite(BOB, "call"))).status(), 480);
+    }
+
     /// "If the proxy receives a final response from a branch other than a 408 … or a 430 …, the proxy MUST NOT forward the
     /// same request to another target representing the same AOR and instance-id."
     #[test]

@@ -52,6 +52,16 @@ impl Endpoint {
         servers.respond(core, now, server.0, response)
     }
 
+    /// Answers a request and forgets its transaction: RFC 3261 §8.2.7, for requests that can be answered again when
+    /// they are repeated, by whoever answers from what it knows anyhow. Thirty-two seconds of kept answers are the larger
+    /// part of what a ping costs.
+    pub fn respond_once(&mut self, now: Instant, server: ServerId, response: Response) -> Result<(), Misuse> {
+        let (servers, core) = self.servers();
+        servers.respond(core, now, server.0, response)?;
+        servers.end(core, server.0, Reason::Finished);
+        Ok(())
+    }
+
     /// Answers a request that has no transaction, and keeps nothing of it.
     pub fn respond_statelessly(&mut self, flow: &Flow, response: Response) {
         self.core.answer_statelessly(flow, response);

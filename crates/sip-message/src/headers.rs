@@ -104,12 +104,15 @@ impl Headers {
         Some(if name.is_list() { &value[..grammar::first_value_end(value)] } else { value })
     }
 
-    /// Every value of `name`; a list header's fields are split at their commas.
+    /// Every value of `name`; a list header's fields are split at their commas, and an empty one has no value
+    /// (RFC 3261 §20.37: "Supported" may be empty).
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
             .filter(move |field| field.name == name)
-            .flat_map(move |field| Values { rest: Some(self.value(field)), split: name.is_list() })
+            .map(|field| self.value(field))
+            .filter(move |value| !(value.is_empty() && name.is_list()))
+            .flat_map(move |value| Values { rest: Some(value), split: name.is_list() })
     }
 
     /// The whole value of every field of `name`, commas and all.
@@ -412,7 +415,7 @@ impl Headers {
         });
         // A NUL that was received as a quoted pair (RFC 4475 §3.1.1.2) may be put back, as when a To gets its tag.
         let value = &self.added.as_bytes()[field.value as usize..];
-        if grammar::breaks_a_line(value) && !(memchr2(b'\r', b'\n', value).is_none() && grammar::nul_is_quoted(value)) {
+        if grammar::breaks_a_line(value) && (memchr2(b'\r', b'\n', value).is_some() || !grammar::nul_is_quoted(value)) {
             self.added.truncate(start);
             return Err(ValueError::LineBreakOrNul);
         }

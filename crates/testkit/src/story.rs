@@ -230,6 +230,13 @@ impl Person {
         self.records().pop()
     }
 
+    /// The calls that are not over.
+    pub fn lasting(&self) -> Vec<CallId> {
+        let world = self.world.borrow();
+        let phone = world.user::<Phone>(self.node);
+        phone.calls().filter(|call| phone.record(*call).lasts()).collect()
+    }
+
     /// How the latest call went.
     pub fn outcome(&self) -> Option<Outcome> {
         self.record()?.outcome

@@ -478,8 +478,7 @@ impl World {
 
 /// The listener of a node for a transport, at a port or at any.
 fn listener(node: &Node, transport: Transport, port: Option<u16>) -> Option<&Listener> {
-    let fits = |listener: &&Listener| {
-        listener.transport == transport && port.is_none_or(|port| port == listener.local.port())
-    };
+    let fits =
+        |listener: &&Listener| listener.transport == transport && port.is_none_or(|port| port == listener.local.port());
     node.endpoint.listeners().iter().find(fits)
 }

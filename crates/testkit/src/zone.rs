@@ -70,8 +70,7 @@ impl Zone {
         let default = if question.secure { Transport::Tls } else { Transport::Udp };
         let transport = question.transport.unwrap_or(default);
         let port = question.port.unwrap_or(transport.default_port());
-        let targets: Vec<_> =
-            name.addresses.iter().map(|ip| target(transport, SocketAddr::new(*ip, port))).collect();
+        let targets: Vec<_> = name.addresses.iter().map(|ip| target(transport, SocketAddr::new(*ip, port))).collect();
         if targets.is_empty() { Err(LookupError::NotFound) } else { Ok(targets) }
     }
 

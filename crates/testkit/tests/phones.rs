@@ -108,7 +108,7 @@ fn calls_get_through_a_bad_network() {
         story.ends();
         story.expect_eq((alice.end(), bob.end()), (Some(End::HungUp), Some(End::PeerHungUp)), "ends");
         let done = |person: &testkit::Person| person.record().and_then(|r| Some(r.talk()?.reinvites)).unwrap_or(0);
-        story.expect(done(&alice) == 1 && done(&bob) <= 1, "re-INVITEs go through");
+        story.expect(done(&alice) == 1 && done(&bob) == 1, "re-INVITEs go through");
     }
 }
 
@@ -120,9 +120,8 @@ fn the_same_seed_tells_the_same_story() {
         let (alice, bob) = (story.person("alice"), story.person("bob"));
         bob.usually_answers(secs(1), secs(3));
         alice.calls(&bob);
-        story.ends();
-        let ladder = story.world().ladder(None);
-        ladder
+        story.run_for(secs(20));
+        story.world().ladder(None)
     };
     assert_eq!(tell(7), tell(7));
     assert_ne!(tell(7), tell(8));

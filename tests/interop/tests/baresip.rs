@@ -131,8 +131,13 @@ fn wrong_password_does_not_register() {
         return;
     }
     let server = Server::start(settings());
+    // It guesses the same password again and again, so that in the end it may be told to wait.
     let mut alice = Baresip::start(&server, "alice", "wrong", &Transport::Udp);
-    alice.awaits_trace("refusal", |trace| trace.lines().any(|line| line.contains("reg: sip:alice@example.test: 40")));
+    alice.awaits_trace("refusal", |trace| {
+        trace.lines().any(|line| {
+            ["40", "50"].iter().any(|status| line.contains(&format!("reg: sip:alice@example.test: {status}")))
+        })
+    });
     assert!(!alice.trace().contains(" [1 binding]"));
 }
 

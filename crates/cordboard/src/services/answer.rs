@@ -57,6 +57,11 @@ pub(crate) fn respond(endpoint: &mut Endpoint, now: Instant, server: ServerId, r
     let _ = endpoint.respond(now, server, response);
 }
 
+/// Sends a response that can be made again should the request be repeated, and keeps nothing of it.
+pub(crate) fn respond_once(endpoint: &mut Endpoint, now: Instant, server: ServerId, response: Response) {
+    let _ = endpoint.respond_once(now, server, response);
+}
+
 /// Whether a request is within a dialog (RFC 3261 §12.2: its To has a tag).
 pub(crate) fn is_in_dialog(request: &Request) -> bool {
     matches!(request.headers().get::<To>(), Some(Ok(to)) if to.tag().is_some())

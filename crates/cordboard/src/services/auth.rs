@@ -50,7 +50,7 @@ impl Authentication {
             return Err(Box::new(unavailable(request, wait + Duration::from_millis(999))));
         }
         let time = self.time(now, config);
-        let authenticator = self.authenticator(endpoint, asker, realm);
+        let authenticator = self.authenticator(endpoint, config, asker, realm);
         let verdict = authenticator.verify(time, request, b"", |name| config.users.secret(name).map(known));
         let stale = verdict == Verdict::Stale;
         match verdict {
@@ -65,10 +65,17 @@ impl Authentication {
         Err(challenge(authenticator, time, request, stale))
     }
 
-    fn authenticator(&mut self, endpoint: &mut Endpoint, asker: Asker, realm: &str) -> &mut Authenticator {
+    fn authenticator(
+        &mut self,
+        endpoint: &mut Endpoint,
+        config: &ServicesConfig,
+        asker: Asker,
+        realm: &str,
+    ) -> &mut Authenticator {
         let known = self.authenticators.iter().position(|(of, known)| *of == asker && known.realm() == realm);
         let at = known.unwrap_or_else(|| {
             let settings = AuthenticatorSettings {
+                algorithms: config.algorithms.clone(),
                 instance: endpoint.random() as u32,
                 uri_check: match asker {
                     // What a REGISTER changes is said by its To, which is compared with the user; some clients put

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use sip_dialog::digest::Algorithm;
 
 /// Settings of the built-in services, the same in every shard.
 #[derive(Clone, Debug)]
@@ -12,6 +13,9 @@ pub struct ServicesConfig {
     pub domains: Vec<Box<str>>,
     /// Who may register, and who is known. Empty: whoever registers is known.
     pub users: Users,
+    /// The digest algorithms that challenges offer, strongest first whatever their order here. MD5 alone by default: of
+    /// the clients in use many look at the first challenge only, and some give up when one of several is not MD5.
+    pub algorithms: Vec<Algorithm>,
     /// What registrations may look like.
     pub registrar: RegistrarConfig,
     /// How requests are forwarded.
@@ -81,6 +85,7 @@ impl Default for ServicesConfig {
         ServicesConfig {
             domains: Vec::new(),
             users: Users::default(),
+            algorithms: vec![Algorithm::MD5],
             registrar: RegistrarConfig::default(),
             proxy: ProxyConfig::default(),
             echo: false,

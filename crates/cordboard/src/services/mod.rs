@@ -40,7 +40,7 @@ use sip_message::{Flow, HeaderName, Method, NameAddr, Request, StatusCode, Uri};
 pub use config::{ProxyConfig, RegistrarConfig, Relay, Secret, ServicesConfig, UserSecret, Users, WallClock};
 pub use location::Change;
 
-use answer::{Refusal, refusal, respond};
+use answer::{Refusal, refusal, respond, respond_once};
 use auth::Authentication;
 use domains::Domains;
 use location::Location;
@@ -135,8 +135,15 @@ impl Services {
             let response = answer::unavailable(&request, self.config.retry_after);
             return respond(endpoint, now, server, response);
         }
+        // An INVITE's failure waits for its ACK; every other refusal, a challenge above all, costs nothing to repeat and
+        // is not worth keeping.
+        let is_invite = *request.method() == Method::Invite;
         if let Err(refusal) = self.dispatch(now, endpoint, server, request, flow, peers) {
-            respond(endpoint, now, server, *refusal);
+            if is_invite {
+                respond(endpoint, now, server, *refusal);
+            } else {
+                respond_once(endpoint, now, server, *refusal);
+            }
         }
     }
 
@@ -155,11 +162,16 @@ impl Services {
             Service::Registrar => {
                 let registered = self.registrar().register(now, endpoint, &request, &flow)?;
                 peers.extend(registered.change.map(Message::Registered));
-                respond(endpoint, now, server, registered.response);
+                // A nonce counts: the credentials of a REGISTER that is repeated would be taken for a replay.
+                if self.config.registrar.authenticate {
+                    respond(endpoint, now, server, registered.response);
+                } else {
+                    respond_once(endpoint, now, server, registered.response);
+                }
                 Ok(())
             }
             Service::Server => {
-                respond(endpoint, now, server, options::answer(&request));
+                respond_once(endpoint, now, server, options::answer(&request));
                 Ok(())
             }
             Service::Echo => {
@@ -188,7 +200,7 @@ impl Services {
             Verdict::Pass(validated) => validated,
             Verdict::Refuse(refusal) => return Err(refusal),
             Verdict::OptionsForUs => {
-                respond(endpoint, now, server, options::capabilities(&request));
+                respond_once(endpoint, now, server, options::capabilities(&request));
                 return Ok(());
             }
         };
@@ -318,7 +330,9 @@ impl TransactionUser for Services {
             Event::Failed { client, status } if self.proxy.has_client(client) => {
                 self.proxy.failed(now, endpoint, &self.config, client, status);
             }
-            Event::ClientEnded { client } if self.proxy.has_client(client) => self.proxy.client_ended(client),
+            Event::ClientEnded { client } if self.proxy.has_client(client) => {
+                self.proxy.client_ended(now, endpoint, &self.config, client);
+            }
             Event::TimerFired { .. } => self.timer_fired(now, endpoint, event),
             Event::FlowEnded { flow } => {
                 self.location.flow_ended(now, endpoint, &flow);

@@ -43,10 +43,6 @@ impl<K: Hash + Eq, V> Table<K, V> {
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -62,7 +58,7 @@ mod tests {
         for key in 0..10_000u32 {
             assert_eq!(table.remove(&key), Some(key));
         }
-        assert!(table.is_empty());
+        assert_eq!(table.len(), 0);
         assert!(table.map.capacity() <= 64);
     }
 }

@@ -123,7 +123,7 @@ pub(crate) struct Session {
     pub(crate) late_prack: Option<(u32, u32)>,
     /// When a BYE without a usable response is given up.
     pub(crate) leaving_until: Option<Instant>,
-    /// The highest number of a request that was sent; those that are made and not sent have higher ones.
+    /// The number of the request that was sent last.
     sent_cseq: Option<u32>,
 }
 
@@ -311,7 +311,7 @@ impl Session {
     pub(crate) fn number(&mut self, request: &mut Request) -> Result<(), Misuse> {
         let method = request.method().clone();
         let made = fields::cseq_of(request.headers(), &method);
-        if made.is_none() || made <= self.sent_cseq || made > self.dialog.local_cseq {
+        if made.is_none() || made <= self.sent_cseq || made != self.dialog.local_cseq {
             let fresh = self.dialog.create_request(method.clone()).ok_or(Misuse::CseqExhausted)?;
             let sequence = fields::cseq_of(fresh.headers(), &method).ok_or(Misuse::CseqExhausted)?;
             fields::set(request.headers_mut(), HeaderName::Cseq, format_args!("{sequence} {method}"));

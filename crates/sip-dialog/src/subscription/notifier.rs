@@ -108,6 +108,7 @@ pub enum NotifierOutput {
 }
 
 /// What the user is told.
+#[expect(clippy::large_enum_variant, reason = "it is moved once, from the machine to its user")]
 #[derive(Clone, Debug)]
 pub enum NotifierEvent {
     /// When the subscriber has refreshed: it was notified of the last body again.
@@ -163,9 +164,8 @@ impl Notifier {
         dialog.state = DialogState::Confirmed;
         let event = EventId::of(request.headers()).ok_or_else(|| refuse(StatusCode::BAD_EVENT))?;
         let mut notifier = Notifier::new(event, policy, state, body);
-        let expires = notifier
-            .grant(request)
-            .map_err(|least| Box::new(too_brief(refuse(StatusCode::INTERVAL_TOO_BRIEF), least)))?;
+        let too_brief = |least| Box::new(too_brief(*refuse(StatusCode::INTERVAL_TOO_BRIEF), least));
+        let expires = notifier.grant(request).map_err(too_brief)?;
         response.headers_mut().copy_from(request.headers(), HeaderName::RecordRoute);
         notifier.accept_with(now, &mut dialog, transaction, response, expires);
         Ok((dialog, notifier))
@@ -184,9 +184,8 @@ impl Notifier {
         let event = EventId::of(request.headers());
         let event = event.ok_or_else(|| Box::new(Response::to(request, StatusCode::BAD_EVENT)))?;
         let mut notifier = Notifier::new(event, policy, state, body);
-        let refusal =
-            |least| Box::new(too_brief(Box::new(Response::to(request, StatusCode::INTERVAL_TOO_BRIEF)), least));
-        let expires = notifier.grant(request).map_err(refusal)?;
+        let too_brief = |least| Box::new(too_brief(Response::to(request, StatusCode::INTERVAL_TOO_BRIEF), least));
+        let expires = notifier.grant(request).map_err(too_brief)?;
         notifier.accept_with(now, dialog, transaction, Response::to(request, StatusCode::OK), expires);
         Ok(notifier)
     }
@@ -303,8 +302,7 @@ impl Notifier {
                 }
             }
             Err(least) => {
-                let response = Box::new(Response::to(request, StatusCode::INTERVAL_TOO_BRIEF));
-                let response = too_brief(response, least);
+                let response = too_brief(Response::to(request, StatusCode::INTERVAL_TOO_BRIEF), least);
                 self.outputs.push_back(NotifierOutput::SendResponse { transaction, response });
             }
         }
@@ -415,7 +413,8 @@ impl Notifier {
     }
 }
 
-fn too_brief(mut response: Box<Response>, least: Duration) -> Response {
+/// The 423 with the least time.
+fn too_brief(mut response: Response, least: Duration) -> Response {
     fields::set(response.headers_mut(), HeaderName::MinExpires, least.as_secs());
-    *response
+    response
 }

@@ -214,7 +214,7 @@ impl Subscription {
                 self.notify_received(now, dialog, transaction, request);
             }
             (_, SubscriptionInput::ResponseReceived(response)) => self.response_received(now, dialog, response),
-            (_, SubscriptionInput::RequestFailed(failure)) => self.refused(failure.status(), None),
+            (_, SubscriptionInput::RequestFailed(failure)) => self.refused(failure.status()),
             (_, SubscriptionInput::TimeReached) => self.time_reached(now, dialog),
             (_, SubscriptionInput::Refresh(expires)) => {
                 self.wanted = expires.unwrap_or(self.wanted);
@@ -281,23 +281,21 @@ impl Subscription {
         self.outputs.push_back(SubscriptionOutput::SendResponse { transaction, response });
         dialog.refresh_target(notify.headers());
         self.timer_n = None;
-        self.state = match status {
+        let state = match status {
             SubscriptionStatus::Pending => SubscriptionState::Pending,
-            SubscriptionStatus::Active => SubscriptionState::Active,
             SubscriptionStatus::Terminated => SubscriptionState::Terminated,
-            // RFC 6665 §4.1.3: an unknown state is taken for active.
-            SubscriptionStatus::Other => SubscriptionState::Active,
+            // A state that is not known is one that is granted all the same.
+            SubscriptionStatus::Active | SubscriptionStatus::Other => SubscriptionState::Active,
         };
-        if status == SubscriptionStatus::Terminated {
-            let event = SubscriptionEvent::Notified { state: self.state, notify };
-            self.outputs.push_back(SubscriptionOutput::Event(event));
-            self.state = SubscriptionState::Active;
+        if state == SubscriptionState::Terminated {
+            self.outputs.push_back(SubscriptionOutput::Event(SubscriptionEvent::Notified { state, notify }));
             return self.end(SubscriptionEnd::Notified { reason, resubscribe: again });
         }
+        self.state = state;
         if let Some(seconds) = expires {
             self.lasts(now, Duration::from_secs(u64::from(seconds)));
         }
-        self.outputs.push_back(SubscriptionOutput::Event(SubscriptionEvent::Notified { state: self.state, notify }));
+        self.outputs.push_back(SubscriptionOutput::Event(SubscriptionEvent::Notified { state, notify }));
     }
 
     fn response_received(&mut self, now: Instant, dialog: &mut Dialog, response: Response) {
@@ -319,7 +317,7 @@ impl Subscription {
             let event = SubscriptionEvent::Challenged { request, response };
             return self.outputs.push_back(SubscriptionOutput::Event(event));
         }
-        self.refused(status, Some(request));
+        self.refused(status);
     }
 
     /// The Min-Expires of a 423 that is worth trying once.
@@ -332,7 +330,7 @@ impl Subscription {
         (least > self.wanted).then_some(least)
     }
 
-    fn refused(&mut self, status: StatusCode, _request: Option<Request>) {
+    fn refused(&mut self, status: StatusCode) {
         self.outstanding = None;
         self.timer_n = None;
         if self.wanted.is_zero() && self.refreshes {

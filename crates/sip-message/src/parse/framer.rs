@@ -7,6 +7,9 @@ use super::limits::Limits;
 use super::refusal::{Fault, Refusal};
 use crate::message::Message;
 
+/// The most room that is made for a body before it has come.
+const RESERVED: usize = 16_384;
+
 /// Something that a stream carried.
 #[derive(Debug)]
 pub enum StreamItem {
@@ -85,7 +88,8 @@ impl StreamParser {
         }
         let (head, length) = self.head.take()?;
         if buffer.len() < length {
-            buffer.reserve(length - buffer.len());
+            // A claim costs nothing: memory is taken as octets come.
+            buffer.reserve((length - buffer.len()).min(RESERVED));
             self.head = Some((head, length));
             return None;
         }
@@ -102,7 +106,7 @@ impl StreamParser {
         // The last three octets may be the beginning of the empty line, which does not count.
         if end.unwrap_or(buffer.len().saturating_sub(3)) > self.limits.head {
             let cut_off = buffer.split().freeze();
-            return Some(Err(Head::of_cut_off(cut_off, &self.limits).with_fault(Fault::HeadTooLong)));
+            return Some(Err(Head::refuse_cut_off(cut_off, Fault::HeadTooLong, &self.limits)));
         }
         let Some(end) = end else {
             self.scanned = buffer.len().saturating_sub(3);
@@ -117,7 +121,7 @@ impl StreamParser {
     fn frame(&mut self, head: Head) -> Result<(), Refusal> {
         match head.content_length() {
             Ok(Some(length)) if length > self.limits.body => Err(head.refuse(Fault::BodyTooLong)),
-            Ok(Some(length)) if head.len() + 4 + length > self.limits.message => {
+            Ok(Some(length)) if (head.len() + 4).saturating_add(length) > self.limits.message => {
                 Err(head.refuse(Fault::MessageTooLong))
             }
             Ok(Some(length)) => {

@@ -36,29 +36,28 @@ enum StartLine {
 }
 
 impl Head {
-    /// Reads the lines of `head`, which has no empty line.
+    /// Reads the lines of `head`, which has no empty line and is not longer than the limit.
     pub(super) fn parse(head: Bytes, limits: &Limits) -> Result<Head, Refusal> {
-        if head.len() > limits.head {
-            return Err(Head::of_cut_off(head, limits).with_fault(Fault::HeadTooLong));
-        }
         let Ok(head) = ByteString::try_from(head) else {
             return Err(Refusal::unanswerable(Fault::NotUtf8));
         };
         Head::of_lines(head, limits)
     }
 
-    /// The refusal of a head that has no end: answered when its lines allow it.
-    pub(super) fn of_cut_off(head: Bytes, limits: &Limits) -> Refusal {
-        let readable = head.len().min(limits.head);
-        // Only whole lines: what follows the last CRLF may be half a header.
-        let end = memmem::rfind(&head[..readable], b"\r\n").unwrap_or(0);
-        let lines = head.slice(..end);
-        let Ok(lines) = ByteString::try_from(lines) else {
-            return Refusal::unanswerable(Fault::HeadCutOff);
+    /// The refusal of a message that has no head within the limits: what has come of it is read so that it can be
+    /// answered. A Request-URI that makes it so long is named (414).
+    pub(super) fn refuse_cut_off(octets: Bytes, fault: Fault, limits: &Limits) -> Refusal {
+        let lines = match end_of_head(&octets, 0) {
+            Some(end) => end,
+            // Only whole lines: what follows the last CRLF may be half a header.
+            None => memmem::rfind(&octets, b"\r\n").unwrap_or(0),
         };
-        match Head::of_lines(lines, limits) {
-            Ok(head) => head.refuse(Fault::HeadCutOff),
-            Err(refusal) => refusal,
+        let head =
+            ByteString::try_from(octets.slice(..lines)).ok().and_then(|lines| Head::of_lines(lines, limits).ok());
+        match head {
+            Some(head) if head.fault == Some(Fault::RequestUriTooLong) => head.refuse(Fault::RequestUriTooLong),
+            Some(head) => head.refuse(fault),
+            None => Refusal::unanswerable(fault),
         }
     }
 

@@ -23,12 +23,23 @@ use head::Head;
 /// Octets behind the body that Content-Length names are dropped; a body that is shorter is an error; without
 /// Content-Length the body ends where the datagram does.
 pub fn parse_datagram(datagram: Bytes, limits: &Limits) -> Result<Message, Refusal> {
-    if datagram.len() > limits.message {
-        return Err(Head::of_cut_off(datagram, limits).with_fault(Fault::MessageTooLong));
-    }
     let start = leading_line_ends(&datagram);
-    let Some(end) = head::end_of_head(&datagram[start..], 0) else {
-        return Err(Head::of_cut_off(datagram.slice(start..), limits));
+    let end = head::end_of_head(&datagram[start..], 0);
+    let cut_off = if datagram.len() > limits.message {
+        Some(Fault::MessageTooLong)
+    } else if end.unwrap_or(datagram.len() - start) > limits.head {
+        Some(Fault::HeadTooLong)
+    } else if end.is_none() {
+        Some(Fault::HeadCutOff)
+    } else {
+        None
+    };
+    let end = match (cut_off, end) {
+        (None, Some(end)) => end,
+        (fault, _) => {
+            let fault = fault.unwrap_or(Fault::HeadCutOff);
+            return Err(Head::refuse_cut_off(datagram.slice(start..), fault, limits));
+        }
     };
     let head = Head::parse(datagram.slice(start..start + end), limits)?;
     let rest = start + end + 4;

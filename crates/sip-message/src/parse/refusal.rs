@@ -126,10 +126,6 @@ impl Refusal {
         Refusal { fault, answerable: None }
     }
 
-    pub(crate) fn with_fault(self, fault: Fault) -> Refusal {
-        Refusal { fault, ..self }
-    }
-
     /// A refusal of a message of which `headers` were read; `method` is `None` for a response.
     pub(crate) fn of(fault: Fault, method: Option<&Method>, headers: Headers) -> Refusal {
         let answerable = method.is_some_and(|method| *method != Method::Ack)

@@ -172,13 +172,7 @@ pub(crate) fn receive_fill(socket: &impl AsRawFd) -> f32 {
     let mut len = mem::size_of_val(&info) as libc::socklen_t;
     // SAFETY: `info` is valid for `len` octets, and the kernel writes no more than that.
     let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MEMINFO,
-            info.as_mut_ptr().cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
     };
     match (result, info[1]) {
         (0, 1..) => info[0] as f32 / info[1] as f32,

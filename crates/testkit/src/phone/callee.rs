@@ -24,6 +24,8 @@ impl Callee {
     /// §8.2.6.2: every response has our tag, so that its 1xx and its 2xx are of one dialog.
     fn response(&self, status: StatusCode) -> Response {
         let mut response = Response::to(&self.invite, status);
+        // §12.1.1: the caller learns the route set from the response.
+        response.headers_mut().copy_from(self.invite.headers(), HeaderName::RecordRoute);
         let to = self.invite.headers().get::<To>().and_then(Result::ok);
         if let Some(tagged) = to.and_then(|to| to.with_tag(&self.tag).ok()) {
             let tagged = tagged.to_string();

@@ -56,7 +56,7 @@ impl Call {
             Some(leg) if leg.has_acknowledged(cseq) => return leg.acknowledge(desk, cseq),
             Some(leg) => {
                 // §13.2.2.4: route set and target are those of the 2xx.
-                leg.dialog = Dialog { local_cseq: leg.dialog.local_cseq, ..dialog };
+                leg.dialog = dialog;
                 leg.early = false;
                 leg
             }

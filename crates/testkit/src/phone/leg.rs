@@ -32,6 +32,8 @@ pub(crate) struct Leg {
     acks: Vec<(u32, Request)>,
     /// A re-INVITE of ours that has no final response.
     reinvite: Option<(ClientId, u32)>,
+    /// Those of our re-INVITEs that had a 2xx, of which copies may come.
+    accepted: Vec<(ClientId, u32)>,
     tries: u32,
     /// A re-INVITE of the peer's that we have not answered.
     asked: Option<(ServerId, Request)>,
@@ -73,6 +75,7 @@ impl Leg {
             answers: Vec::new(),
             acks: Vec::new(),
             reinvite: None,
+            accepted: Vec::new(),
             tries: 0,
             asked: None,
             bye: None,
@@ -90,7 +93,7 @@ impl Leg {
     }
 
     pub(crate) fn has_client(&self, client: ClientId) -> bool {
-        self.bye == Some(client) || self.reinvite.is_some_and(|(reinvite, _)| reinvite == client)
+        self.bye == Some(client) || self.reinvite.iter().chain(&self.accepted).any(|(reinvite, _)| *reinvite == client)
     }
 
     pub(crate) fn has_asked(&self, server: ServerId) -> bool {
@@ -119,7 +122,7 @@ impl Leg {
             return;
         }
         if self.reinvite.is_some() || self.asked.is_some() || !self.answers.is_empty() {
-            return;
+            return desk.alarm(call, T1, Alarm::Retry { leg });
         }
         let mut request = self.dialog.request(Method::Invite);
         desk.furnish_request(&mut request);
@@ -153,6 +156,9 @@ impl Leg {
             }
             return;
         }
+        if let Some((_, cseq)) = self.accepted.iter().find(|(accepted, _)| *accepted == client) {
+            return self.acknowledge(desk, *cseq);
+        }
         let Some((_, cseq)) = self.reinvite.filter(|(reinvite, _)| *reinvite == client) else { return };
         if status.is_provisional() {
             return;
@@ -161,6 +167,7 @@ impl Leg {
         if status.is_success() {
             self.tries = 0;
             self.talk.reinvites += 1;
+            self.accepted.push((client, cseq));
             self.dialog.refresh(response.headers());
             return self.acknowledge(desk, cseq);
         }

@@ -49,7 +49,6 @@ pub struct Phone {
     calls: Vec<Call>,
     alarms: Alarms,
     registration: Registration,
-    made: u64,
 }
 
 /// Whom to call, and how.
@@ -104,7 +103,6 @@ impl Phone {
             calls: Vec::new(),
             alarms: Alarms::default(),
             registration: Registration::default(),
-            made: 0,
         }
     }
 
@@ -167,7 +165,7 @@ impl Phone {
     /// Calls somebody.
     pub fn call(&mut self, now: Instant, endpoint: &mut Endpoint, order: Order) -> CallId {
         let id = CallId(self.calls.len());
-        let call_id = order.call_id.clone().unwrap_or_else(|| self.new_call_id(endpoint));
+        let call_id = order.call_id.clone().unwrap_or_else(|| new_call_id(endpoint));
         let mut invite = self.request(endpoint, Method::Invite, &order.to, &order.to, &call_id, 1);
         let mut desk = self.desk(now, endpoint);
         desk.furnish_request(&mut invite);
@@ -209,10 +207,6 @@ impl Phone {
         put(request.headers_mut(), HeaderName::Contact, &contact);
         self.registration.status = None;
         self.registration.client = self.desk(now, endpoint).send(request);
-    }
-
-    fn new_call_id(&mut self, endpoint: &mut Endpoint) -> String {
-        format!("{:016x}", endpoint.random())
     }
 
     /// RFC 3261 §8.1.1: a request outside of a dialog.
@@ -518,6 +512,10 @@ impl TransactionUser for Phone {
     fn is_idle(&self) -> bool {
         !self.calls.iter().any(Call::is_busy)
     }
+}
+
+fn new_call_id(endpoint: &mut Endpoint) -> String {
+    format!("{:016x}", endpoint.random())
 }
 
 /// Where requests reach the phone.

@@ -67,9 +67,11 @@ impl Binding {
         equivalent(&self.contact, contact)
     }
 
-    /// Whether this binding is that of another REGISTER of the same client, or of a later one (RFC 3261 §10.3 step 7).
+    /// Whether this binding is that of a later REGISTER of the same client (RFC 3261 §10.3 step 7). One with the same
+    /// CSeq is the same REGISTER, repeated because its answer was lost: a registrar that keeps no transactions sees it
+    /// again (§8.2.7) and answers it again.
     pub(crate) fn is_newer_than(&self, call_id: &str, cseq: u32) -> bool {
-        &*self.call_id == call_id && self.cseq >= cseq
+        &*self.call_id == call_id && self.cseq > cseq
     }
 
     /// The connection that it ends with.

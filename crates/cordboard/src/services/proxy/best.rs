@@ -49,8 +49,8 @@ impl Best {
         }
     }
 
-    /// The response to forward. `ours` is made into it where none was received.
-    pub(crate) fn into_response(self, mut ours: Response) -> Response {
+    /// The response to forward. `ours` is made into it where none was received. `responsible`: the targets were ours.
+    pub(crate) fn into_response(self, mut ours: Response, responsible: bool) -> Response {
         let mut response = match self.candidate {
             Candidate::Received(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => response,
             Candidate::Received(_) => {
@@ -59,6 +59,11 @@ impl Best {
             }
             Candidate::CountsAs(StatusCode::SERVICE_UNAVAILABLE) => {
                 ours.set_status(StatusCode::SERVER_INTERNAL_ERROR);
+                ours
+            }
+            // RFC 5626 §5.3.1: 430 tells the proxy that chose the flow. Where that is us, the callee is just not there.
+            Candidate::CountsAs(StatusCode::FLOW_FAILED) if responsible => {
+                ours.set_status(StatusCode::TEMPORARILY_UNAVAILABLE);
                 ours
             }
             Candidate::CountsAs(status) => {

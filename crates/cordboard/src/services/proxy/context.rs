@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) server: ServerId,
     /// It is an INVITE: it is cancelled, has Timer C, and may have several 2xx.
     pub(crate) is_invite: bool,
+    /// Its targets are ours: the location service has chosen them.
+    pub(crate) responsible: bool,
     /// A final response was forwarded.
     pub(crate) answered: bool,
     /// No new branch may begin: it was cancelled, or a 6xx has come.
@@ -132,5 +134,18 @@ impl Context {
 impl Forking {
     pub(crate) fn has_tried(&self, uri: &str) -> bool {
         self.tried.iter().any(|tried| crate::services::location::equivalent(tried, uri))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a call that was answered costs until its transactions have ended: the context and its three table entries.
+    #[test]
+    fn an_answered_call_costs_less_than_a_kibibyte() {
+        let entries = size_of::<(u64, usize)>() + size_of::<(ServerId, u64)>() + size_of::<(ClientId, (u64, u16))>();
+        // Tables are at least half full but for a moment, and each entry has an octet of its own.
+        assert!(size_of::<Context>() + 2 * (entries + 3) < 512);
     }
 }

@@ -16,7 +16,6 @@
 //! ```
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use sip_endpoint::{ClientId, Endpoint, Listener, Misuse, SendTo};
@@ -202,10 +201,7 @@ fn next_hop(request: &mut Request, target: &Target) -> SendTo {
     let strict = meet_strict_router(request);
     match target.flow {
         Some(flow) => SendTo::Flow(flow),
-        // The router's own address: its URI is in the request line now, and not in the Route where the endpoint looks.
-        None if strict => {
-            address_of_request_uri(request).map_or(SendTo::NextHop, |target| SendTo::Targets(vec![target]))
-        }
+        None if strict => SendTo::RequestUri,
         None => SendTo::NextHop,
     }
 }
@@ -221,16 +217,6 @@ fn meet_strict_router(request: &mut Request) -> bool {
     request.headers_mut().pop_first(HeaderName::Route);
     request.set_uri(&super::targets::as_request_uri(next));
     true
-}
-
-/// Where a Request-URI leads that names an address (RFC 3263 §4.2); `None` for a domain.
-fn address_of_request_uri(request: &Request) -> Option<sip_endpoint::Target> {
-    let uri = request.uri().sip()?;
-    let host = uri.maddr().unwrap_or(uri.host());
-    let transport = transport_of(&uri);
-    let addr = SocketAddr::new(host.ip()?, uri.port().unwrap_or(transport.default_port()));
-    let server_name = transport.is_secure().then(|| host.to_string().into());
-    Some(sip_endpoint::Target { transport, addr, server_name })
 }
 
 /// The transport that a URI asks for; UDP where it leaves the choice, TLS where it has to be secure.

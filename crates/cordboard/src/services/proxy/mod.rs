@@ -42,6 +42,8 @@ pub(crate) struct Proxy {
     /// The context and the branch of a request of ours.
     by_client: ByClient,
     next: u64,
+    /// How many have not answered yet.
+    open: usize,
 }
 
 type ByClient = Table<ClientId, (u64, u16)>;
@@ -57,12 +59,12 @@ pub(crate) struct Passage<'a> {
 
 impl Proxy {
     pub(crate) fn new() -> Proxy {
-        Proxy { contexts: Table::new(), by_server: Table::new(), by_client: Table::new(), next: 1 }
+        Proxy { contexts: Table::new(), by_server: Table::new(), by_client: Table::new(), next: 1, open: 0 }
     }
 
-    /// Whether there is no request that has not ended.
+    /// Whether every request has its final response. What stays for a while after it only absorbs repetitions.
     pub(crate) fn is_idle(&self) -> bool {
-        self.contexts.is_empty()
+        self.open == 0
     }
 
     /// How many response contexts there are.
@@ -95,6 +97,7 @@ impl Proxy {
         let mut context = Box::new(Context {
             server,
             is_invite: *request.method() == Method::Invite,
+            responsible: found.responsible,
             answered: false,
             closed: false,
             branches: SmallVec::new(),
@@ -128,6 +131,7 @@ impl Proxy {
         }
         turn.advance(&mut context);
         if context.live > 0 || !context.answered {
+            self.open += usize::from(!context.answered);
             self.by_server.insert(server, number);
             self.contexts.insert(number, context);
         }
@@ -176,18 +180,26 @@ impl Proxy {
         self.turn(now, endpoint, config, client, |turn, context, at| turn.failed(context, at, status));
     }
 
-    /// A request of ours that has ended.
-    pub(crate) fn client_ended(&mut self, client: ClientId) {
-        let Some((number, _)) = self.by_client.remove(&client) else { return };
-        let Some(context) = self.contexts.get_mut(&number) else { return };
-        context.live = context.live.saturating_sub(1);
-        self.forget_if_over(number);
+    /// A request of ours that has ended. One that ends without having said how counts as timed out.
+    pub(crate) fn client_ended(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        config: &ServicesConfig,
+        client: ClientId,
+    ) {
+        self.turn(now, endpoint, config, client, |turn, context, at| {
+            context.live = context.live.saturating_sub(1);
+            turn.failed(context, at, sip_message::StatusCode::REQUEST_TIMEOUT);
+        });
+        self.by_client.remove(&client);
     }
 
     /// A server transaction that has ended. Its branches go on (§16.9): a forged Via must not end a call attempt.
     pub(crate) fn server_ended(&mut self, server: ServerId) {
         let Some(number) = self.by_server.remove(&server) else { return };
         if let Some(context) = self.contexts.get_mut(&number) {
+            self.open -= usize::from(!context.answered);
             context.answered = true;
             context.open = None;
         }
@@ -216,8 +228,10 @@ impl Proxy {
             return;
         }
         context.timer_c = None;
+        let was_open = !context.answered;
         let mut turn = Turn { now, endpoint, config, by_client: &mut self.by_client, number };
         turn.timer_c(context);
+        self.open -= usize::from(was_open && context.answered);
         self.forget_if_over(number);
     }
 
@@ -231,8 +245,10 @@ impl Proxy {
     ) {
         let Some(&(number, at)) = self.by_client.get(&client) else { return };
         let Some(context) = self.contexts.get_mut(&number) else { return };
+        let was_open = !context.answered;
         let mut turn = Turn { now, endpoint, config, by_client: &mut self.by_client, number };
         act(&mut turn, context, usize::from(at));
+        self.open -= usize::from(was_open && context.answered);
         self.forget_if_over(number);
     }
 

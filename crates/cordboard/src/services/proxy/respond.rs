@@ -69,7 +69,7 @@ impl Turn<'_> {
         let Some(open) = context.open.take() else { return };
         let best = open.best.unwrap_or_else(|| Best::new(Candidate::CountsAs(StatusCode::REQUEST_TIMEOUT)));
         self.close(context);
-        answer::respond(self.endpoint, self.now, context.server, best.into_response(open.ours));
+        answer::respond(self.endpoint, self.now, context.server, best.into_response(open.ours, context.responsible));
     }
 
     fn provisional(&mut self, context: &mut Context, at: usize, response: Response) {

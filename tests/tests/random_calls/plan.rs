@@ -1,0 +1,186 @@
+//! What is drawn from a seed: who there is, what the network does, and what everybody does in every call.
+
+use std::time::Duration;
+
+use sip_message::{StatusCode, Transport};
+use testkit::{Action, Link, Random, Script};
+
+/// All that happens in one world.
+#[derive(Debug)]
+pub struct Plan {
+    /// How many proxies lie between caller and callees; the last is the registrar.
+    pub proxies: usize,
+    /// How many phones are called at once or one after the other.
+    pub callees: usize,
+    /// The preferences of the callees' phones.
+    pub preferences: Vec<&'static str>,
+    /// What the phones name in their Contact.
+    pub transport: Transport,
+    pub link: Link,
+    /// Between which of the neighbours nothing passes, when, and for how long.
+    pub partitions: Vec<(usize, Duration, Duration)>,
+    /// When all connections between which of the neighbours are cut.
+    pub cuts: Vec<(usize, Duration)>,
+    pub calls: Vec<CallPlan>,
+}
+
+/// What happens in one call.
+#[derive(Debug)]
+pub struct CallPlan {
+    pub call_id: String,
+    pub at: Duration,
+    pub caller: usize,
+    pub script: Script,
+    /// When the caller hangs up though nobody has answered.
+    pub cancels_at: Option<Duration>,
+    pub callees: Vec<CalleePlan>,
+}
+
+/// What one of the called does.
+#[derive(Debug)]
+pub struct CalleePlan {
+    pub script: Script,
+    pub decision: Decision,
+}
+
+/// How a callee takes a call, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Answers(Duration),
+    Rejects(Duration, StatusCode),
+    /// Only rings, or does nothing at all.
+    Waits,
+}
+
+/// How many callers there are.
+pub const CALLERS: usize = 2;
+
+impl Plan {
+    pub fn draw(seed: u64) -> Plan {
+        let mut random = Random::new(seed);
+        let proxies = random.below(4) as usize;
+        let callees = if proxies == 0 { 1 } else { *random.pick(&[1, 1, 2, 3]) };
+        let parallel = random.chance(0.6);
+        let preferences = ["1.0", "0.7", "0.4"].into_iter().take(callees);
+        let (link, partitions, cuts) = draw_faults(&mut random, proxies);
+        let count = random.between(1, 8) as usize;
+        Plan {
+            proxies,
+            callees,
+            preferences: preferences.map(|q| if parallel { "0.5" } else { q }).collect(),
+            transport: if random.chance(0.15) { Transport::Tcp } else { Transport::Udp },
+            link,
+            partitions,
+            cuts,
+            calls: (0..count).map(|number| CallPlan::draw(&mut random, seed, number, callees)).collect(),
+        }
+    }
+
+    /// Whether a message may get lost, so that a side may not learn what the other has done.
+    pub fn may_lose(&self) -> bool {
+        self.link.loss > 0.0 || !self.partitions.is_empty() || !self.cuts.is_empty()
+    }
+}
+
+type Faults = (Link, Vec<(usize, Duration, Duration)>, Vec<(usize, Duration)>);
+
+fn draw_faults(random: &mut Random, proxies: usize) -> Faults {
+    let delay = random.duration(millis(1), millis(60));
+    let mut link = Link::with_delay(delay);
+    let kind = random.below(10);
+    if kind >= 2 {
+        link = link.with_jitter(random.duration(millis(0), millis(1_200))).with_duplication(0.1);
+    }
+    if kind >= 4 {
+        link = link.with_loss(*random.pick(&[0.02, 0.1, 0.25]));
+    }
+    let (mut partitions, mut cuts) = (Vec::new(), Vec::new());
+    if kind >= 8 {
+        for _ in 0..random.between(1, 3) {
+            let hop = random.below(proxies as u64 + 1) as usize;
+            let from = random.duration(millis(0), millis(90_000));
+            partitions.push((hop, from, random.duration(millis(500), millis(70_000))));
+        }
+    }
+    if kind == 9 {
+        let hop = random.below(proxies as u64 + 1) as usize;
+        cuts.push((hop, random.duration(millis(0), millis(90_000))));
+    }
+    (link, partitions, cuts)
+}
+
+impl CallPlan {
+    fn draw(random: &mut Random, seed: u64, number: usize, callees: usize) -> CallPlan {
+        let cancels_at = random.chance(0.3).then(|| random.duration(millis(0), millis(15_000)));
+        let mut script = Script::nothing();
+        if let Some(at) = cancels_at {
+            script = script.then(at, Action::HangUp);
+        }
+        let talk = random.duration(millis(0), millis(40_000));
+        let (reinvite, glare) = (random.chance(0.3), random.chance(0.5));
+        let reinvite_at = random.duration(millis(500), millis(20_000));
+        if reinvite {
+            script = script.after_answer(reinvite_at, Action::Reinvite);
+        }
+        let caller_hangs_up = random.chance(0.5);
+        if caller_hangs_up {
+            script = script.after_answer(talk, Action::HangUp);
+        }
+        let callees = (0..callees)
+            .map(|_| {
+                let mut callee = CalleePlan::draw(random);
+                if reinvite && glare {
+                    callee.script = callee.script.after_answer(reinvite_at, Action::Reinvite);
+                }
+                if !caller_hangs_up {
+                    callee.script = callee.script.after_answer(talk, Action::HangUp);
+                }
+                callee
+            })
+            .collect();
+        CallPlan {
+            call_id: format!("{seed:016x}-{number}"),
+            at: random.duration(millis(0), millis(60_000)),
+            caller: random.below(CALLERS as u64) as usize,
+            script,
+            cancels_at,
+            callees,
+        }
+    }
+}
+
+impl CalleePlan {
+    fn draw(random: &mut Random) -> CalleePlan {
+        let at = random.duration(millis(0), millis(10_000));
+        let decision = match random.below(20) {
+            0..12 => Decision::Answers(at),
+            12..17 => {
+                let status = *random.pick(&[
+                    StatusCode::BUSY_HERE,
+                    StatusCode::BUSY_HERE,
+                    StatusCode::TEMPORARILY_UNAVAILABLE,
+                    StatusCode::NOT_FOUND,
+                    StatusCode::SERVER_INTERNAL_ERROR,
+                    StatusCode::DECLINE,
+                    StatusCode::BUSY_EVERYWHERE,
+                ]);
+                Decision::Rejects(at, status)
+            }
+            _ => Decision::Waits,
+        };
+        let mut script = Script::nothing();
+        if random.chance(0.7) {
+            script = script.then(random.duration(millis(0), at), Action::Ring);
+        }
+        script = match decision {
+            Decision::Answers(at) => script.then(at, Action::Answer),
+            Decision::Rejects(at, status) => script.then(at, Action::Reject(status)),
+            Decision::Waits => script,
+        };
+        CalleePlan { script, decision }
+    }
+}
+
+fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
