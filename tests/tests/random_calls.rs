@@ -4,6 +4,7 @@
 //! fits together (see `verdict.rs` for what that means).
 //!
 //! When one fails, its seed is printed with the ladder of the call; `CORDBOARD_SEED=<seed>` plays just that one.
+//! `CORDBOARD_CALLS=<number>` makes so many calls of a fresh seed, to search longer.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 #[path = "random_calls/plan.rs"]
@@ -16,11 +17,11 @@ mod verdict;
 
 use std::time::{Instant, SystemTime};
 
-use sip_message::{Transport, UriBuf};
-use testkit::{NodeId, Order, Person, Phone, Random, Story};
+use sip_message::{HeaderName, Transport, UriBuf};
+use testkit::{End, NodeId, Outcome, Order, Person, Phone, Random, Story};
 
 use plan::{CALLERS, Plan};
-use stories_support::{config, home, register, secs, server};
+use stories_support::{config, register, secs, server};
 use tally::Tally;
 use verdict::Sides;
 
@@ -45,7 +46,43 @@ fn a_thousand_random_calls_of_a_seed_that_nobody_has_seen() {
         return play(seed, &mut Tally::default());
     }
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    random_calls(seed, 1_000);
+    let calls = std::env::var("CORDBOARD_CALLS").map_or(1_000, |calls| calls.parse().expect("CORDBOARD_CALLS is a number"));
+    random_calls(seed, calls);
+}
+
+/// A verdict that finds nothing wrong with anything would let everything pass.
+#[test]
+fn the_verdict_sees_what_does_not_fit() {
+    let answered = (1..)
+        .map(|seed| (Plan::draw(seed), seed))
+        .filter(|(plan, _)| plan.callees == 1 && !plan.may_lose())
+        .find_map(|(plan, seed)| {
+            let (story, cast) = play_out(seed, &plan);
+            let sides = sides(&plan.calls[0], &cast);
+            drop(story);
+            (sides.caller.outcome == Some(Outcome::Answered)).then_some((plan, sides))
+        });
+    let (plan, honest) = answered.unwrap();
+    let finds = |tamper: fn(&mut Sides)| {
+        let mut sides = honest.clone();
+        tamper(&mut sides);
+        sides.contradiction(&plan, &plan.calls[0]).is_some()
+    };
+    assert!(!finds(|_| ()));
+    assert!(finds(|sides| sides.caller.outcome = None));
+    assert!(finds(|sides| sides.caller.outcome = Some(Outcome::TimedOut)));
+    assert!(finds(|sides| sides.caller.outcome = Some(Outcome::Cancelled)));
+    assert!(finds(|sides| sides.caller.contradictions.push(Outcome::TimedOut)));
+    assert!(finds(|sides| sides.caller.talks.clear()));
+    assert!(finds(|sides| sides.caller.talks[0].end = None));
+    assert!(finds(|sides| sides.caller.talks[0].remote_tag.push('x')));
+    assert!(finds(|sides| sides.callees[0].outcome = Some(Outcome::Cancelled)));
+    assert!(finds(|sides| sides.callees[0].outcome = Some(Outcome::Unacknowledged)));
+    assert!(finds(|sides| {
+        sides.caller.talks[0].end = Some(End::PeerHungUp);
+        sides.callees[0].talks[0].end = Some(End::PeerHungUp);
+    }));
+    assert!(finds(|sides| sides.callees.clear()));
 }
 
 /// Plays worlds until so many calls were made.
@@ -72,14 +109,9 @@ struct Cast {
 /// Plays one world to its end, and judges it.
 fn play(seed: u64, tally: &mut Tally) {
     let plan = Plan::draw(seed);
-    let story = Story::new(seed, Instant::now());
-    let blame = Blame { seed, plan: &plan };
-    let cast = blame.on_panic(|| assemble(&story, &plan));
-    blame.on_panic(|| perform(&story, &plan, &cast));
+    let (story, cast) = Blame { seed, plan: &plan }.on_panic(|| play_out(seed, &plan));
     for (number, call) in plan.calls.iter().enumerate() {
-        let found = |person: &Person| person.records().into_iter().find(|record| record.call_id == call.call_id);
-        let caller = found(&cast.callers[call.caller]).expect("every call was placed");
-        let sides = Sides { caller, callees: cast.callees.iter().filter_map(found).collect() };
+        let sides = sides(call, &cast);
         tally.count(&sides);
         if let Some(why) = sides.contradiction(&plan, call) {
             let ladder = story.world().ladder(Some(&call.call_id));
@@ -94,13 +126,32 @@ fn play(seed: u64, tally: &mut Tally) {
     tally.messages += story.world().network().trace().len();
 }
 
+fn play_out(seed: u64, plan: &Plan) -> (Story, Cast) {
+    let story = Story::new(seed, Instant::now());
+    let cast = assemble(&story, plan);
+    perform(&story, plan, &cast);
+    (story, cast)
+}
+
+/// What everybody has noted about one call.
+fn sides(call: &plan::CallPlan, cast: &Cast) -> Sides {
+    let found = |person: &Person| person.records().into_iter().find(|record| record.call_id == call.call_id);
+    let caller = found(&cast.callers[call.caller]).expect("every call was placed");
+    Sides { caller, callees: cast.callees.iter().filter_map(found).collect() }
+}
+
 /// Callers, proxies and callees; the callees are registered while the network is still good.
 fn assemble(story: &Story, plan: &Plan) -> Cast {
     let callers: Vec<Person> = (0..CALLERS).map(|n| story.person(&format!("caller{n}"))).collect();
     let proxies: Vec<NodeId> = (1..=plan.proxies)
         .map(|n| match n == plan.proxies {
-            true => home(story, &["home", "home.test"]),
-            false => server(story, config(&[&format!("proxy{n}")])),
+            true => config(&["home", "home.test"]),
+            false => config(&[&format!("proxy{n}")]),
+        })
+        .zip(&plan.record_route)
+        .map(|(mut config, record_route)| {
+            config.proxy.record_route = *record_route;
+            server(story, config)
         })
         .collect();
     let callees: Vec<Person> =
@@ -144,6 +195,11 @@ fn perform(story: &Story, plan: &Plan, cast: &Cast) {
             story.world_mut().after(*at, move |world| world.cut_connections(one, other));
         }
     }
+    if let Some((proxy, at, span)) = plan.outage {
+        let proxy = cast.proxies[proxy];
+        story.world_mut().after(at, move |world| world.set_down(proxy, true));
+        story.world_mut().after(at + span, move |world| world.set_down(proxy, false));
+    }
     for call in &plan.calls {
         for (callee, plan) in cast.callees.iter().zip(&call.callees) {
             callee.phone(|phone| phone.expect_call(&call.call_id, plan.script.clone()));
@@ -161,11 +217,26 @@ fn perform(story: &Story, plan: &Plan, cast: &Cast) {
             });
         }
     }
+    // RFC 3261 §17: after 64·T1, and the time that messages take, no transaction is left.
+    story.run_for(secs(45));
+    let world = story.world();
+    for node in world.nodes() {
+        let load = world.endpoint(node).load();
+        let busy = load.servers + load.clients + load.pending;
+        assert!(busy == 0, "{} has {load:?} after everybody has hung up\n{}", world.name(node), world.ladder(None));
+    }
+    drop(world);
+    // The registrations still have their hour.
     story.world_mut().run_until_idle();
 }
 
 fn place_later(story: &Story, cast: &Cast, call: &plan::CallPlan) {
-    let order = Order { to: cast.called.clone(), call_id: Some(call.call_id.clone()), script: call.script.clone() };
+    let order = Order {
+        to: cast.called.clone(),
+        call_id: Some(call.call_id.clone()),
+        script: call.script.clone(),
+        fields: if call.is_long { vec![(HeaderName::Subject, "long ".repeat(300))] } else { Vec::new() },
+    };
     let node = cast.callers[call.caller].node();
     story.world_mut().after(call.at, move |world| {
         world.with(node, |phone: &mut Phone, now, endpoint| phone.call(now, endpoint, order));

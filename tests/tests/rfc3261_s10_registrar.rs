@@ -145,6 +145,28 @@ fn a_register_out_of_order_fails_and_changes_nothing() {
     assert_eq!(next.all(HeaderName::Contact), ["<sip:a@203.0.113.5>;expires=700"]);
 }
 
+/// §17.1.2.2: over UDP a REGISTER comes again until its answer arrives. The same REGISTER once more is no REGISTER out
+/// of order; another one with its CSeq is.
+#[test]
+fn a_register_that_is_repeated_gets_its_answer_again() {
+    let mut world = World::default();
+    let text = register("bob", "same", 5, &contact("<sip:a@203.0.113.5>;expires=600"), BOB);
+    for seconds in [0, 1, 40] {
+        world.advance(Duration::from_secs(seconds));
+        let ok = send(&mut world, &text);
+        assert_eq!((ok.status(), ok.all(HeaderName::Contact).len()), (200, 1));
+    }
+    let gone = register("bob", "same", 6, &contact("<sip:a@203.0.113.5>;expires=0"), BOB);
+    assert_eq!(send(&mut world, &gone).status(), 200);
+    assert_eq!(send(&mut world, &gone).status(), 200);
+    let star = register("bob", "same", 7, "Expires: 0\nContact: *\n", BOB);
+    assert_eq!(send(&mut world, &star).status(), 200);
+    assert_eq!(send(&mut world, &star).status(), 200);
+    send(&mut world, &register("bob", "same", 8, &contact("<sip:a@203.0.113.5>;expires=600"), BOB));
+    let other = register("bob", "same", 8, &contact("<sip:a@203.0.113.5>;expires=601"), BOB).replace("same-8", "x");
+    assert_eq!(send(&mut world, &other).status(), 500);
+}
+
 /// §10.3 step 7: another Call-ID updates whatever its CSeq.
 #[test]
 fn a_client_that_was_started_again_takes_its_binding_over() {

@@ -21,6 +21,10 @@ pub struct Plan {
     pub partitions: Vec<(usize, Duration, Duration)>,
     /// When all connections between which of the neighbours are cut.
     pub cuts: Vec<(usize, Duration)>,
+    /// Which of the proxies is off the network, when, and for how long.
+    pub outage: Option<(usize, Duration, Duration)>,
+    /// Which of the proxies stay on the path of dialogs.
+    pub record_route: Vec<bool>,
     pub calls: Vec<CallPlan>,
 }
 
@@ -31,6 +35,8 @@ pub struct CallPlan {
     pub at: Duration,
     pub caller: usize,
     pub script: Script,
+    /// So long that it does not go into a datagram (RFC 3261 §18.1.1).
+    pub is_long: bool,
     /// When the caller hangs up though nobody has answered.
     pub cancels_at: Option<Duration>,
     pub callees: Vec<CalleePlan>,
@@ -52,6 +58,8 @@ pub enum Decision {
     Waits,
 }
 
+const SLIGHT_LOSS: f64 = 0.02;
+
 /// How many callers there are.
 pub const CALLERS: usize = 2;
 
@@ -63,7 +71,11 @@ impl Plan {
         let parallel = random.chance(0.6);
         let preferences = ["1.0", "0.7", "0.4"].into_iter().take(callees);
         let (link, partitions, cuts) = draw_faults(&mut random, proxies);
-        let count = random.between(1, 8) as usize;
+        let outage = (proxies > 0 && random.chance(0.05)).then(|| {
+            let proxy = random.below(proxies as u64) as usize;
+            (proxy, random.duration(millis(0), millis(90_000)), random.duration(millis(500), millis(70_000)))
+        });
+        let count = if random.chance(0.02) { 40 } else { random.between(1, 8) as usize };
         Plan {
             proxies,
             callees,
@@ -72,13 +84,16 @@ impl Plan {
             link,
             partitions,
             cuts,
+            outage,
+            record_route: (0..proxies).map(|_| random.chance(0.85)).collect(),
             calls: (0..count).map(|number| CallPlan::draw(&mut random, seed, number, callees)).collect(),
         }
     }
 
-    /// Whether a message may get lost, so that a side may not learn what the other has done.
+    /// Whether so many messages may get lost that a side does not learn what the other has done. Two of a hundred are not
+    /// so many: the repetitions see to them.
     pub fn may_lose(&self) -> bool {
-        self.link.loss > 0.0 || !self.partitions.is_empty() || !self.cuts.is_empty()
+        self.link.loss > SLIGHT_LOSS || !self.partitions.is_empty() || !self.cuts.is_empty() || self.outage.is_some()
     }
 }
 
@@ -92,7 +107,7 @@ fn draw_faults(random: &mut Random, proxies: usize) -> Faults {
         link = link.with_jitter(random.duration(millis(0), millis(1_200))).with_duplication(0.1);
     }
     if kind >= 4 {
-        link = link.with_loss(*random.pick(&[0.02, 0.1, 0.25]));
+        link = link.with_loss(*random.pick(&[SLIGHT_LOSS, 0.1, 0.25]));
     }
     let (mut partitions, mut cuts) = (Vec::new(), Vec::new());
     if kind >= 8 {
@@ -143,6 +158,7 @@ impl CallPlan {
             at: random.duration(millis(0), millis(60_000)),
             caller: random.below(CALLERS as u64) as usize,
             script,
+            is_long: random.chance(0.05),
             cancels_at,
             callees,
         }
@@ -161,6 +177,7 @@ impl CalleePlan {
                     StatusCode::TEMPORARILY_UNAVAILABLE,
                     StatusCode::NOT_FOUND,
                     StatusCode::SERVER_INTERNAL_ERROR,
+                    StatusCode::SERVICE_UNAVAILABLE,
                     StatusCode::DECLINE,
                     StatusCode::BUSY_EVERYWHERE,
                 ]);

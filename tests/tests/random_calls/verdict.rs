@@ -23,6 +23,7 @@ use testkit::{End, Outcome, Record};
 use crate::plan::{CallPlan, Decision, Plan};
 
 /// What all phones have noted about one call.
+#[derive(Clone)]
 pub struct Sides {
     pub caller: Record,
     pub callees: Vec<Record>,
@@ -35,7 +36,7 @@ impl Sides {
             .or_else(|| self.talks_match())
             .or_else(|| self.outcomes_match())
             .or_else(|| self.ends_match())
-            .or_else(|| if plan.may_lose() { None } else { self.nothing_was_lost() })
+            .or_else(|| if plan.may_lose() { None } else { self.nothing_was_lost(plan) })
             .or_else(|| if plan.may_lose() || plan.callees > 1 { None } else { self.as_planned(plan, call) })
     }
 
@@ -104,9 +105,9 @@ impl Sides {
         None
     }
 
-    fn nothing_was_lost(&self) -> Option<String> {
+    fn nothing_was_lost(&self, plan: &Plan) -> Option<String> {
         let rejections = self.callees.iter().filter_map(|callee| match callee.outcome {
-            Some(Outcome::Rejected(status)) => Some(status),
+            Some(Outcome::Rejected(status)) => Some(through_proxies(plan, status)),
             _ => None,
         });
         let rejections: Vec<_> = rejections.collect();
@@ -138,7 +139,7 @@ impl Sides {
         let slack = Duration::from_secs(25);
         let wanted = match (call.callees.first()?.decision, call.cancels_at) {
             (Decision::Answers(_), None) => Outcome::Answered,
-            (Decision::Rejects(_, status), None) => Outcome::Rejected(status),
+            (Decision::Rejects(_, status), None) => Outcome::Rejected(through_proxies(plan, status)),
             (Decision::Answers(at) | Decision::Rejects(at, _), Some(cancel)) if cancel + slack < at => {
                 Outcome::Cancelled
             }
@@ -154,5 +155,13 @@ impl Sides {
             return None;
         }
         Some(format!("planned was {wanted:?}, the caller has {:?}", self.caller.outcome))
+    }
+}
+
+/// What the caller hears when a callee rejects: 503 is a matter between neighbours (RFC 3261 §16.7 step 6).
+fn through_proxies(plan: &Plan, status: StatusCode) -> StatusCode {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE if plan.proxies > 0 => StatusCode::SERVER_INTERNAL_ERROR,
+        status => status,
     }
 }

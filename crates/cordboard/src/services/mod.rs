@@ -15,6 +15,7 @@
 
 mod answer;
 mod auth;
+mod calls;
 mod config;
 mod date;
 mod domains;
@@ -40,6 +41,7 @@ use sip_message::{Flow, HeaderName, Method, NameAddr, Request, StatusCode, Uri};
 pub use config::{ProxyConfig, RegistrarConfig, Relay, Secret, ServicesConfig, UserSecret, Users, WallClock};
 pub use location::Change;
 
+use calls::Calls;
 use answer::{Refusal, refusal, respond, respond_once};
 use auth::Authentication;
 use domains::Domains;
@@ -73,6 +75,8 @@ pub enum Message {
     Registered(Arc<Change>),
     /// A flow has ended, and so have the bindings that need it.
     FlowEnded(Flow),
+    /// A call has ended; its name.
+    CallEnded(u64),
 }
 
 /// The built-in services of one shard.
@@ -82,6 +86,7 @@ pub struct Services {
     auth: Authentication,
     location: Location,
     proxy: Proxy,
+    calls: Calls,
     echo: Option<Box<dyn LocalUser>>,
     draining: bool,
 }
@@ -93,6 +98,8 @@ pub struct ServicesLoad {
     pub bindings: usize,
     /// Requests that were forwarded and have not ended.
     pub contexts: usize,
+    /// Calls that are up and pass through us, as far as we know.
+    pub calls: usize,
 }
 
 impl Services {
@@ -104,6 +111,7 @@ impl Services {
             auth: Authentication::new(&config.secret),
             location: Location::new(config.secret, registrar.max_bindings, registrar.max_total, config.shared),
             proxy: Proxy::new(),
+            calls: Calls::new(config.secret.0[0]),
             echo: None,
             draining: false,
             config,
@@ -119,7 +127,7 @@ impl Services {
 
     /// How full the tables are.
     pub fn load(&self) -> ServicesLoad {
-        ServicesLoad { bindings: self.location.len(), contexts: self.proxy.len() }
+        ServicesLoad { bindings: self.location.len(), contexts: self.proxy.len(), calls: self.calls.len() }
     }
 
     fn request(
@@ -134,6 +142,12 @@ impl Services {
         if self.draining && answer::begins_something(&request) {
             let response = answer::unavailable(&request, self.config.retry_after);
             return respond(endpoint, now, server, response);
+        }
+        if *request.method() == Method::Bye
+            && let Some(call) = self.calls.left(endpoint, &request)
+            && self.config.shared
+        {
+            peers.push(Message::CallEnded(call));
         }
         // An INVITE's failure waits for its ACK; every other refusal, a challenge above all, costs nothing to repeat and
         // is not worth keeping.
@@ -293,6 +307,7 @@ impl Services {
         let Event::TimerFired { timer, token } = event else { return };
         match TimerToken::read(token) {
             Some(TimerToken::Expiry(slot)) => self.location.timer_fired(now, endpoint, timer, slot),
+            Some(TimerToken::Call(call)) => drop(self.calls.forget(endpoint, call)),
             Some(TimerToken::TimerC(number)) => self.proxy.timer_c(now, endpoint, &self.config, timer, number),
             None => self.tell_echo(now, endpoint, event),
         }
@@ -325,6 +340,9 @@ impl TransactionUser for Services {
             }
             Event::ServerEnded { server, .. } if self.proxy.has_server(server) => self.proxy.server_ended(server),
             Event::Response { client, response, .. } if self.proxy.has_client(client) => {
+                if self.config.proxy.record_route {
+                    self.calls.answered(now, endpoint, &response);
+                }
                 self.proxy.response(now, endpoint, &self.config, client, response);
             }
             Event::Failed { client, status } if self.proxy.has_client(client) => {
@@ -349,6 +367,7 @@ impl TransactionUser for Services {
         match message {
             Message::Registered(change) => self.location.apply(now, endpoint, &change),
             Message::FlowEnded(flow) => self.location.flow_ended(now, endpoint, &flow),
+            Message::CallEnded(call) => drop(self.calls.forget(endpoint, call)),
         }
     }
 
@@ -361,6 +380,6 @@ impl TransactionUser for Services {
     }
 
     fn is_idle(&self) -> bool {
-        self.proxy.is_idle() && self.echo.as_ref().is_none_or(|echo| echo.is_idle())
+        self.proxy.is_idle() && self.calls.len() == 0 && self.echo.as_ref().is_none_or(|echo| echo.is_idle())
     }
 }

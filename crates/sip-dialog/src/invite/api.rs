@@ -186,8 +186,8 @@ pub enum Event {
         /// Whether it is a 2xx to a re-INVITE that the user has to [`Input::Acknowledge`].
         ack_owed: bool,
     },
-    /// When a request of ours was challenged (401, 407) or the server asks for more (421, 494): the user may change it
-    /// and [`Input::Send`] it again.
+    /// When a request of ours was challenged (401, 407): the user may add credentials and [`Input::Send`] it again. Of a
+    /// BYE that the usage said on its own, this comes after [`Event::Terminated`].
     Challenged {
         /// The dialog.
         dialog: DialogKey,

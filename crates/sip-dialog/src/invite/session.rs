@@ -123,6 +123,8 @@ pub(crate) struct Session {
     pub(crate) late_prack: Option<(u32, u32)>,
     /// When a BYE without a usable response is given up.
     pub(crate) leaving_until: Option<Instant>,
+    /// Whether the user knows that it is over.
+    told_end: bool,
     /// The number of the request that was sent last.
     sent_cseq: Option<u32>,
 }
@@ -131,6 +133,7 @@ impl Session {
     pub(crate) fn new(key: DialogKey, dialog: Dialog, phase: Phase, negotiation: Option<Negotiation>) -> Session {
         Session {
             sent_cseq: dialog.local_cseq,
+            told_end: false,
             key,
             dialog,
             phase,
@@ -371,10 +374,12 @@ impl Session {
         if !self.is_alive() {
             return;
         }
-        if let Some(bye) = self.bye_after_ack.take().or_else(|| self.make_request(step, Method::Bye)) {
-            let _ = self.send_other(step, bye, How::ForUser);
+        let bye = self.bye_after_ack.take().or_else(|| self.make_request(step, Method::Bye));
+        match bye.map(|bye| self.leave(step, bye)) {
+            Some(Ok(())) => self.tell_end(step, reason),
+            // There is no CSeq left to say it with.
+            _ => self.end(step, reason),
         }
-        self.end(step, reason);
     }
 
     // ----- responses of the peer -----
@@ -470,9 +475,17 @@ impl Session {
         }
         self.phase = Phase::Over;
         self.stop(step);
+        // What comes back to these says nothing to anybody any more.
+        self.sent.clear();
         self.leaving_until = None;
         self.dialog.terminate();
-        step.event(Event::Terminated { dialog: self.key, reason });
+        self.tell_end(step, reason);
+    }
+
+    fn tell_end(&mut self, step: &mut Step<'_>, reason: Termination) {
+        if !std::mem::replace(&mut self.told_end, true) {
+            step.event(Event::Terminated { dialog: self.key, reason });
+        }
     }
 
     /// Stops everything that ends with the session: what the peer asked for is answered, what is repeated ceases.
@@ -517,7 +530,6 @@ impl Session {
         self.retry_after_glare(step);
         self.session_timer_reached(step);
         if self.leaving_until.is_some_and(|until| until <= now) {
-            self.sent.clear();
             self.end(step, Termination::ByeSent);
         }
     }

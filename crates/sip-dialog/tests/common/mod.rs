@@ -249,6 +249,15 @@ impl World {
         result
     }
 
+    /// A request that reaches `side` without having been on the wire.
+    pub fn inject(&mut self, side: Side, mut request: Request) {
+        let branch = self.branch();
+        add_via(&mut request, &branch);
+        self.next += 1;
+        let transaction = ServerKey(self.next);
+        self.act(side, Input::RequestReceived { transaction, request }).unwrap();
+    }
+
     // ----- the wire -----
 
     /// Loses the next message of this log text.

@@ -24,22 +24,12 @@ use head::Head;
 /// Content-Length the body ends where the datagram does.
 pub fn parse_datagram(datagram: Bytes, limits: &Limits) -> Result<Message, Refusal> {
     let start = leading_line_ends(&datagram);
-    let end = head::end_of_head(&datagram[start..], 0);
-    let cut_off = if datagram.len() > limits.message {
-        Some(Fault::MessageTooLong)
-    } else if end.unwrap_or(datagram.len() - start) > limits.head {
-        Some(Fault::HeadTooLong)
-    } else if end.is_none() {
-        Some(Fault::HeadCutOff)
-    } else {
-        None
-    };
-    let end = match (cut_off, end) {
-        (None, Some(end)) => end,
-        (fault, _) => {
-            let fault = fault.unwrap_or(Fault::HeadCutOff);
-            return Err(Head::refuse_cut_off(datagram.slice(start..), fault, limits));
-        }
+    let cut_off = |fault| Err(Head::refuse_cut_off(datagram.slice(start..), fault, limits));
+    let end = match head::end_of_head(&datagram[start..], 0) {
+        _ if datagram.len() > limits.message => return cut_off(Fault::MessageTooLong),
+        Some(end) if end <= limits.head => end,
+        None if datagram.len() - start <= limits.head => return cut_off(Fault::HeadCutOff),
+        _ => return cut_off(Fault::HeadTooLong),
     };
     let head = Head::parse(datagram.slice(start..start + end), limits)?;
     let rest = start + end + 4;

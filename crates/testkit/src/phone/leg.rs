@@ -17,7 +17,7 @@ const REINVITE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the person at the phone thinks before a re-INVITE is accepted; what makes glare likely.
 const REINVITE_THOUGHT: Duration = Duration::from_millis(100);
 /// How often a re-INVITE that meets another is tried.
-const MAX_TRIES: u32 = 4;
+const MAX_TRIES: u32 = 8;
 
 /// See the module's text.
 pub(crate) struct Leg {

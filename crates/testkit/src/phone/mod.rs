@@ -60,12 +60,14 @@ pub struct Order {
     pub call_id: Option<String>,
     /// What the caller does later.
     pub script: Script,
+    /// Further fields of the INVITE.
+    pub fields: Vec<(HeaderName, String)>,
 }
 
 impl Order {
     /// A call that is conducted by hand.
     pub fn to(to: UriBuf) -> Order {
-        Order { to, call_id: None, script: Script::nothing() }
+        Order { to, call_id: None, script: Script::nothing(), fields: Vec::new() }
     }
 }
 
@@ -167,6 +169,9 @@ impl Phone {
         let id = CallId(self.calls.len());
         let call_id = order.call_id.clone().unwrap_or_else(|| new_call_id(endpoint));
         let mut invite = self.request(endpoint, Method::Invite, &order.to, &order.to, &call_id, 1);
+        for (name, value) in &order.fields {
+            put(invite.headers_mut(), *name, value);
+        }
         let mut desk = self.desk(now, endpoint);
         desk.furnish_request(&mut invite);
         let client = desk.send(invite.clone());

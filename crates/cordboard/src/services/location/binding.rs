@@ -67,11 +67,25 @@ impl Binding {
         equivalent(&self.contact, contact)
     }
 
-    /// Whether this binding is that of a later REGISTER of the same client (RFC 3261 §10.3 step 7). One with the same
-    /// CSeq is the same REGISTER, repeated because its answer was lost: a registrar that keeps no transactions sees it
-    /// again (§8.2.7) and answers it again.
+    /// Whether this binding is that of a later REGISTER of the same client, or of one with the same CSeq (RFC 3261 §10.3
+    /// step 7: the update fails unless its CSeq is higher). What was only repeated: [`Binding::is_repeated_by`].
     pub(crate) fn is_newer_than(&self, call_id: &str, cseq: u32) -> bool {
-        &*self.call_id == call_id && self.cseq > cseq
+        &*self.call_id == call_id && self.cseq >= cseq
+    }
+
+    /// Whether this draft is that of the very REGISTER which made the binding, come once more because its answer was
+    /// lost: UDP repeats, and the answer to a registration is not kept for it (RFC 3261 §8.2.7).
+    pub(crate) fn is_repeated_by(&self, now: Instant, draft: &Draft<'_>) -> bool {
+        let interval = draft.expires.map(|expires| expires.saturating_duration_since(now));
+        self.cseq == draft.cseq
+            && *self.call_id == *draft.call_id
+            && interval == Some(self.expires.saturating_duration_since(self.updated))
+            && *self.contact == *draft.contact
+            && *self.path == *draft.path
+            && *self.instance == *draft.instance
+            && self.reg_id == draft.reg_id
+            && self.q == draft.q
+            && self.flow == draft.flow
     }
 
     /// The connection that it ends with.

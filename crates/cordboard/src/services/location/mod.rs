@@ -120,6 +120,9 @@ impl Location {
         let mut updates = Vec::with_capacity(if self.shared { drafts.len() } else { 0 });
         let slot = known.unwrap_or_else(|| self.insert(aor));
         for draft in drafts {
+            if self.bindings_in(now, Some(slot)).any(|binding| binding.is_repeated_by(now, draft)) {
+                continue;
+            }
             match draft.expires {
                 Some(expires) => {
                     let binding = self.put(now, endpoint, slot, draft, expires);
@@ -204,7 +207,8 @@ impl Location {
         for draft in drafts {
             let mut meant = live().filter(|b| b.is_meant_by(draft.contact, &draft.instance, draft.reg_id)).peekable();
             let exists = meant.peek().is_some();
-            if meant.any(|binding| binding.is_newer_than(draft.call_id, draft.cseq)) {
+            let is_late = |b: &Binding| b.is_newer_than(draft.call_id, draft.cseq) && !b.is_repeated_by(now, draft);
+            if meant.any(is_late) {
                 return Err(Refused::OutOfOrder);
             }
             match (draft.expires, exists) {
