@@ -18,7 +18,7 @@ mod verdict;
 use std::time::{Instant, SystemTime};
 
 use sip_message::{HeaderName, Transport, UriBuf};
-use testkit::{End, NodeId, Outcome, Order, Person, Phone, Random, Story};
+use testkit::{End, NodeId, Order, Outcome, Person, Phone, Random, Story};
 
 use plan::{CALLERS, Plan};
 use stories_support::{config, register, secs, server};
@@ -46,7 +46,8 @@ fn a_thousand_random_calls_of_a_seed_that_nobody_has_seen() {
         return play(seed, &mut Tally::default());
     }
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let calls = std::env::var("CORDBOARD_CALLS").map_or(1_000, |calls| calls.parse().expect("CORDBOARD_CALLS is a number"));
+    let calls =
+        std::env::var("CORDBOARD_CALLS").map_or(1_000, |calls| calls.parse().expect("CORDBOARD_CALLS is a number"));
     random_calls(seed, calls);
 }
 
@@ -135,9 +136,10 @@ fn play_out(seed: u64, plan: &Plan) -> (Story, Cast) {
 
 /// What everybody has noted about one call.
 fn sides(call: &plan::CallPlan, cast: &Cast) -> Sides {
-    let found = |person: &Person| person.records().into_iter().find(|record| record.call_id == call.call_id);
-    let caller = found(&cast.callers[call.caller]).expect("every call was placed");
-    Sides { caller, callees: cast.callees.iter().filter_map(found).collect() }
+    let found = |person: &Person| person.records().into_iter().filter(|record| record.call_id == call.call_id);
+    let caller = found(&cast.callers[call.caller]).next().expect("every call was placed");
+    // A callee is called again when an INVITE that got no answer was sent once more by another way (RFC 3263 §4.3).
+    Sides { caller, callees: cast.callees.iter().flat_map(found).collect() }
 }
 
 /// Callers, proxies and callees; the callees are registered while the network is still good.
@@ -217,8 +219,8 @@ fn perform(story: &Story, plan: &Plan, cast: &Cast) {
             });
         }
     }
-    // RFC 3261 §17: after 64·T1, and the time that messages take, no transaction is left.
-    story.run_for(secs(45));
+    // RFC 3261 §17: 64·T1 for a BYE that nobody answers, 64·T1 for what it may still be repeated, and what messages take.
+    story.run_for(secs(32 + 32 + 11));
     let world = story.world();
     for node in world.nodes() {
         let load = world.endpoint(node).load();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
+use sip_dialog::digest::Algorithm;
 use sip_message::{Limits, ListenerId, Transport};
 use sip_stack::{EndpointConfig, Stack, StackConfig, StartError};
 use sip_transport::{
@@ -184,6 +185,7 @@ fn services_config(config: &Config, shards: u16) -> Result<ServicesConfig, Serve
         services.users.insert(&user.name, UserSecret::Password(user.password.as_str().into()));
     }
     let registrar = &config.registrar;
+    services.algorithms = registrar.algorithms.iter().filter_map(|name| Algorithm::parse(name)).collect();
     services.registrar = services::RegistrarConfig {
         authenticate: registrar.authenticate.unwrap_or(!config.user.is_empty()),
         min_expires: Duration::from_secs(registrar.min_expires.into()),

@@ -5,7 +5,7 @@ use sip_message::header::{CallId, Contact, Cseq, From, Route, To, Via};
 use sip_message::{HeaderName, Limits, Message, Request, parse_datagram};
 use std::hint::black_box;
 
-pub const INVITE: &[u8] = b"INVITE sip:bob@192.0.2.4:5060;transport=udp SIP/2.0\r\n\
+pub(crate) const INVITE: &[u8] = b"INVITE sip:bob@192.0.2.4:5060;transport=udp SIP/2.0\r\n\
 Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bK776asdhds8sdf0a9\r\n\
 Via: SIP/2.0/UDP 192.0.2.20:5060;branch=z9hG4bK87asdks7;received=192.0.2.21;rport=5062\r\n\
 Max-Forwards: 69\r\n\
@@ -34,13 +34,13 @@ a=rtpmap:8 PCMA/8000\r\n\
 a=rtpmap:97 opus/48000/2\r\n\
 a=sendrecv\r\n";
 
-pub fn parse(datagram: Bytes) -> Message {
+pub(crate) fn parse(datagram: Bytes) -> Message {
     parse_datagram(datagram, &LIMITS).expect("the sample is valid")
 }
 
 const LIMITS: Limits = Limits { message: 65_535, head: 65_536, line: 8_192, uri: 4_096, headers: 256, body: 1_048_576 };
 
-pub fn request(datagram: Bytes) -> Request {
+pub(crate) fn request(datagram: Bytes) -> Request {
     match parse(datagram) {
         Message::Request(request) => request,
         Message::Response(_) => unreachable!("the sample is a request"),
@@ -48,7 +48,7 @@ pub fn request(datagram: Bytes) -> Request {
 }
 
 /// To typed values of all of Via, From, To, Call-ID, CSeq, Contact and Route.
-pub fn parse_typed(datagram: Bytes) -> Message {
+pub(crate) fn parse_typed(datagram: Bytes) -> Message {
     let message = parse(datagram);
     let headers = message.headers();
     for via in headers.all::<Via>() {
@@ -64,7 +64,7 @@ pub fn parse_typed(datagram: Bytes) -> Message {
 }
 
 /// What a record-routing proxy changes: Max-Forwards, its own Route gone, Record-Route and Via on top.
-pub fn proxied(mut request: Request) -> Request {
+pub(crate) fn proxied(mut request: Request) -> Request {
     let headers = request.headers_mut();
     headers.pop_first(HeaderName::Route);
     headers.set(HeaderName::MaxForwards, 68).expect("a number");

@@ -339,9 +339,18 @@ impl Headers {
 
     /// Prints the fields, each with its CRLF.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        self.write_fields(self.fields.iter(), out);
+    }
+
+    /// Prints the fields that are not of this name.
+    pub(crate) fn write_without(&self, name: HeaderName, out: &mut Vec<u8>) {
+        self.write_fields(self.fields.iter().filter(|field| field.name != name), out);
+    }
+
+    fn write_fields<'a>(&self, fields: impl Iterator<Item = &'a Field>, out: &mut Vec<u8>) {
         // A run of received lines that follow each other is copied at once.
         let mut run: Option<(u32, u32)> = None;
-        for field in &self.fields {
+        for field in fields {
             if field.source == Source::Received {
                 run = match run {
                     Some((start, end)) if end + 2 == field.start => Some((start, field.end)),

@@ -4,6 +4,8 @@
 //! where these are at hand. Attacks on what is above the parser are accepted here, and are theirs to refuse; the table
 //! says what they can tell it from.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use bytes::Bytes;
@@ -245,19 +247,31 @@ fn long_attacks() -> Vec<(&'static str, Vec<u8>, Outcome, Outcome)> {
     let one_line = |line: String| options(&format!("{line}\r\n"));
     vec![
         ("header flood", lines(5_000, |n| format!("X-{n}: a\r\n")).into(), Refused(400), Refused(400)),
-        ("route flood", lines(500, |n| format!("Route: <sip:r{n}.example.com;lr>\r\n")).into(), Refused(400), Refused(400)),
+        (
+            "route flood",
+            lines(500, |n| format!("Route: <sip:r{n}.example.com;lr>\r\n")).into(),
+            Refused(400),
+            Refused(400),
+        ),
         (
             "credentials flood",
-            lines(100, |n| format!("Authorization: Digest username=\"a\",realm=\"r{n}\",nonce=\"n\",uri=\"sip:x\",response=\"0\"\r\n"))
-                .into(),
+            lines(100, |n| {
+                format!(
+                    "Authorization: Digest username=\"a\",realm=\"r{n}\",nonce=\"n\",uri=\"sip:x\",response=\"0\"\r\n"
+                )
+            })
+            .into(),
             Accepted,
             Accepted,
         ),
         ("uri of 64 KiB", uri.into(), Refused(414), Refused(414)),
         (
             "5000 parameters",
-            one_line(format!("Contact: <sip:m@127.0.0.1>{}", (0..5_000).map(|n| format!(";p{n}={n}")).collect::<String>()))
-                .into(),
+            one_line(format!(
+                "Contact: <sip:m@127.0.0.1>{}",
+                (0..5_000).map(|n| format!(";p{n}={n}")).collect::<String>()
+            ))
+            .into(),
             Refused(400),
             RefusedAndOn(400),
         ),
@@ -315,7 +329,10 @@ fn no_attack_takes_long_in_one_piece_or_octet_by_octet() {
             let read = parse(&octets);
             if let Ok(message) = read {
                 for name in HeaderName::ALL {
-                    message.headers().values(*name).for_each(|value| drop(sip_message::header::parse_any(*name, value)));
+                    message
+                        .headers()
+                        .values(*name)
+                        .for_each(|value| drop(sip_message::header::parse_any(*name, value)));
                 }
             }
         });

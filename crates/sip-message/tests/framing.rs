@@ -1,6 +1,8 @@
 //! Messages out of a byte stream, RFC 3261 §18.3 and §7.5, RFC 5626 §3.5.1: how the octets are cut into pieces never
 //! matters, and what can't be framed ends the stream.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use bytes::{Bytes, BytesMut};
@@ -37,7 +39,11 @@ fn streams() -> Vec<(&'static str, String, usize)> {
         ("folded", format!("{}{one}", request("f", "Subject: a\r\n b\r\nContent-Length:\r\n 2\r\n\r\nhi")), 2),
         ("refused in the middle", format!("{one}{}{two}", with_body("bad", "x").replace("CSeq: 1", "CSeq: -1")), 3),
         ("unknown version in the middle", format!("{one}{}{two}", with_body("v", "x").replacen("2.0", "3.0", 1)), 3),
-        ("broken at the end", format!("{one}{}{two}", request("b", "Content-Length: 1\r\nContent-Length: 2\r\n\r\nhi")), 2),
+        (
+            "broken at the end",
+            format!("{one}{}{two}", request("b", "Content-Length: 1\r\nContent-Length: 2\r\n\r\nhi")),
+            2,
+        ),
         ("broken in the keep-alive", format!("{one}\r\n\r{two}"), 3),
         ("unfinished head", format!("{one}{}", &two[..60]), 1),
         ("unfinished body", format!("{one}{}", &two[..two.len() - 1]), 1),

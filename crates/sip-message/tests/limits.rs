@@ -1,6 +1,8 @@
 //! Every limit of [`Limits`]: a message exactly as large is accepted, one octet or line more has the answer that the
 //! documentation of the limit promises; the same from a datagram and from a stream.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use bytes::{Bytes, BytesMut};
@@ -36,7 +38,9 @@ fn refused(text: &str, limits: &Limits, fault: Fault, code: u16, broken: bool) {
     assert_eq!((refusal.fault(), status(&refusal)), (&fault, Some(code)));
     let mut buffer = BytesMut::from(text);
     match StreamParser::new(limits.clone()).next(&mut buffer) {
-        Some(StreamItem::Broken(refusal)) if broken => assert_eq!((refusal.fault(), status(&refusal)), (&fault, Some(code))),
+        Some(StreamItem::Broken(refusal)) if broken => {
+            assert_eq!((refusal.fault(), status(&refusal)), (&fault, Some(code)))
+        }
         Some(StreamItem::Refused(refusal)) if !broken => {
             assert_eq!((refusal.fault(), status(&refusal)), (&fault, Some(code)));
         }

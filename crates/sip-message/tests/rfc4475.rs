@@ -3,6 +3,8 @@
 //! What happens to an accepted message that only a proxy, registrar or user agent refuses (420, 415, 483 …) is theirs
 //! to prove; here it is proven that they can read what they need for it.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::{files, message, parse, refusal, request, response, status};

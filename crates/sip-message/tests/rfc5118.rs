@@ -1,5 +1,7 @@
 //! The IPv6 torture messages of RFC 5118, with CRLF line ends and the Content-Length of their bodies.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::{files, message, refusal, request, status};

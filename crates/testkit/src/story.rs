@@ -72,6 +72,11 @@ impl Story {
     pub fn person_with(&self, name: &str, address: &str) -> Person {
         let address = UriBuf::parse(address).expect("a story writes URIs that can be read");
         let node = self.world_mut().node(name, Phone::new(address));
+        self.person_on(node)
+    }
+
+    /// Somebody at a node that was made by hand, with a [`Phone`] on it.
+    pub fn person_on(&self, node: NodeId) -> Person {
         Person { world: Rc::clone(&self.world), node }
     }
 
@@ -213,6 +218,14 @@ impl Person {
         self.world.borrow_mut().with(self.node, |phone: &mut Phone, now, endpoint| {
             phone.register(now, endpoint, &registrar, 3600, q);
         });
+    }
+
+    /// Registers another address in place of the phone's own: calls are diverted there.
+    #[track_caller]
+    pub fn diverts_to(&self, registrar: &str, contact: &str) {
+        let contact = UriBuf::parse(contact).expect("a story writes URIs that can be read");
+        self.phone(|phone| phone.set_registered_contact(contact));
+        self.registers_at(registrar, "1.0");
     }
 
     /// What the registrar said to the last registration.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sip_dialog::digest::Algorithm;
 use sip_message::Transport;
 
 pub use error::ConfigError;
@@ -49,6 +50,8 @@ pub struct Config {
 pub struct RegistrarConfig {
     /// Whether REGISTER needs digest credentials. Without the key: yes as soon as there is a `[[user]]`.
     pub authenticate: Option<bool>,
+    /// The digest algorithms that challenges offer: `MD5`, `SHA-256`, `SHA-512-256`. More than one confuses many phones.
+    pub algorithms: Vec<String>,
     /// The shortest registration, in seconds (RFC 3261 §10.3 step 7).
     pub min_expires: u32,
     /// The longest registration, in seconds.
@@ -173,6 +176,7 @@ impl Default for RegistrarConfig {
     fn default() -> RegistrarConfig {
         RegistrarConfig {
             authenticate: None,
+            algorithms: vec!["MD5".to_owned()],
             min_expires: 60,
             max_expires: 86_400,
             default_expires: 3_600,
@@ -240,6 +244,14 @@ impl Config {
         }
         if self.registrar.min_expires > self.registrar.max_expires {
             return Err(ConfigError::new("`min-expires` in [registrar] is above `max-expires`"));
+        }
+        for name in &self.registrar.algorithms {
+            if Algorithm::parse(name).is_none() {
+                return Err(ConfigError::new(format!("`algorithms` in [registrar] has `{name}`, which is none we know")));
+            }
+        }
+        if self.registrar.algorithms.is_empty() {
+            return Err(ConfigError::new("`algorithms` in [registrar] is empty"));
         }
         if self.workers > 64 {
             return Err(ConfigError::new("`workers` is above 64"));

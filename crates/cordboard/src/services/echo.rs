@@ -78,7 +78,7 @@ impl Echo {
             Method::Invite if self.draining => Response::to(&request, StatusCode::SERVICE_UNAVAILABLE),
             Method::Invite => match self.answer(now, endpoint, server, &request, flow) {
                 Ok(()) => return,
-                Err(response) => response,
+                Err(response) => *response,
             },
             // It has heard the message; RFC 3428 §7 wants no more of it.
             Method::Options | Method::Message => Response::to(&request, StatusCode::OK),
@@ -96,27 +96,23 @@ impl Echo {
         server: ServerId,
         invite: &Request,
         flow: &Flow,
-    ) -> Result<(), Response> {
+    ) -> Result<(), Box<Response>> {
+        let refuse = |status| Box::new(Response::to(invite, status));
         let offer = match invite.body().is_empty() {
             true => None,
-            false => Some(
-                SessionDescription::parse(invite.body()).map_err(|_| Response::to(invite, StatusCode::BAD_REQUEST))?,
-            ),
+            false => Some(SessionDescription::parse(invite.body()).map_err(|_| refuse(StatusCode::BAD_REQUEST))?),
         };
         let signalled = offer.as_ref().and_then(peer_address);
-        let mirror = self
-            .mirrors
-            .open(flow.local.ip(), signalled)
-            .ok_or_else(|| Response::to(invite, StatusCode::TEMPORARILY_UNAVAILABLE))?;
+        let mirror =
+            self.mirrors.open(flow.local.ip(), signalled).ok_or_else(|| refuse(StatusCode::TEMPORARILY_UNAVAILABLE))?;
         let capabilities = capabilities(mirror.addr(), endpoint.random());
         let tag = endpoint.new_tag();
         self.last += 1;
         let transaction = ServerKey(self.last);
-        let contact = contact(endpoint, flow).ok_or_else(|| Response::to(invite, StatusCode::SERVER_INTERNAL_ERROR))?;
+        let contact = contact(endpoint, flow).ok_or_else(|| refuse(StatusCode::SERVER_INTERNAL_ERROR))?;
         let policy = Policy { contact: Some(contact), ..Policy::default() };
         let secure = flow.transport.is_secure();
-        let usage = InviteUsage::answer(transaction, invite, &tag, secure, policy, endpoint.random())
-            .map_err(|response| *response)?;
+        let usage = InviteUsage::answer(transaction, invite, &tag, secure, policy, endpoint.random())?;
         self.last += 1;
         let number = self.last;
         let tag: Box<str> = tag.into();

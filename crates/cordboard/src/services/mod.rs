@@ -41,9 +41,9 @@ use sip_message::{Flow, HeaderName, Method, NameAddr, Request, StatusCode, Uri};
 pub use config::{ProxyConfig, RegistrarConfig, Relay, Secret, ServicesConfig, UserSecret, Users, WallClock};
 pub use location::Change;
 
-use calls::Calls;
 use answer::{Refusal, refusal, respond, respond_once};
 use auth::Authentication;
+use calls::Calls;
 use domains::Domains;
 use location::Location;
 use proxy::{Finder, Own, Passage, Proxy, Verdict};

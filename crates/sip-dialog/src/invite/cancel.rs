@@ -31,9 +31,8 @@ impl Session {
     /// Whether the 2xx to an INVITE has overtaken this CANCEL, which then has no effect.
     pub(crate) fn answered_before(&self, cancel: &Request) -> bool {
         let cseq = fields::cseq_of(cancel.headers(), &Method::Cancel);
-        cseq.is_some()
-            && self.dialog.remote_cseq >= cseq
-            && fields::call_id(cancel.headers()) == Some(&*self.dialog.id.call_id)
+        let is_of_call = fields::call_id(cancel.headers()) == Some(&*self.dialog.id.call_id);
+        self.ringing.is_none() && is_of_call && cseq.is_some() && self.dialog.remote_cseq >= cseq
     }
 }
 

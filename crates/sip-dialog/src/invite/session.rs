@@ -518,7 +518,9 @@ impl Session {
         let acks = self.acks.iter().map(|ack| ack.until);
         let reliable = self.ringing.as_ref().and_then(|ringing| ringing.reliable.next_timeout());
         let glare = self.glare.as_ref().map(|glare| glare.at);
-        let single = [reliable, glare, self.leaving_until, self.timer.next_timeout()];
+        // An UPDATE may have set the session timer before there is a session.
+        let timer = self.timer.next_timeout().filter(|_| self.phase == Phase::Established);
+        let single = [reliable, glare, self.leaving_until, timer];
         unacknowledged.chain(acks).chain(single.into_iter().flatten()).min()
     }
 

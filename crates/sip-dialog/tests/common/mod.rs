@@ -385,7 +385,8 @@ impl World {
                 if method == Method::Cancel {
                     return;
                 }
-                let (side, transaction) = self.branches[&branch];
+                // The response to a request that was injected goes to nobody.
+                let Some(&(side, transaction)) = self.branches.get(&branch) else { return };
                 assert_eq!(side, to);
                 self.act(to, Input::ResponseReceived { transaction, response }).unwrap();
             }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 pub use request::Request;
 pub use response::Response;
 
+use crate::header_name::HeaderName;
 use crate::headers::Headers;
 
 /// A request or a response.
@@ -53,11 +54,15 @@ impl Message {
     }
 }
 
-/// Ends the head. A Content-Length that does not say the body's length is replaced (RFC 3261 §20.14).
+/// Ends the head. A Content-Length that does not say the body's length, whoever put it there, is replaced (RFC 3261
+/// §20.14): it would make two messages of one.
 fn write_head_end_and_body(headers: &Headers, body: &[u8], out: &mut Vec<u8>) {
-    use crate::header_name::HeaderName;
-    headers.write(out);
-    if !headers.contains(HeaderName::ContentLength) {
+    let mut lengths = headers.fields_of(HeaderName::ContentLength);
+    let said = lengths.next().map(str::parse::<usize>);
+    if said == Some(Ok(body.len())) && lengths.next().is_none() {
+        headers.write(out);
+    } else {
+        headers.write_without(HeaderName::ContentLength, out);
         out.extend_from_slice(b"Content-Length: ");
         write_decimal(body.len(), out);
         out.extend_from_slice(b"\r\n");

@@ -3,7 +3,9 @@
 #![allow(dead_code)] // each test file uses its part
 
 use bytes::{Bytes, BytesMut};
-use sip_message::{Limits, Message, Refusal, Request, Response, StreamItem, StreamParser, parse_datagram};
+use sip_message::{
+    HeaderName, Limits, Message, Method, Refusal, Request, Response, StreamItem, StreamParser, UriBuf, parse_datagram,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -128,4 +130,22 @@ pub(crate) fn assert_same(one: &Message, other: &Message) {
     };
     assert_eq!(fields(one), fields(other));
     assert_eq!(one.body(), other.body());
+}
+
+/// A request with what every request needs.
+pub(crate) fn template() -> Request {
+    let mut request = Request::new(Method::Options, &UriBuf::parse("sip:bob@example.com").unwrap());
+    let headers = request.headers_mut();
+    headers.push(HeaderName::Via, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1").unwrap();
+    headers.push(HeaderName::From, "<sip:a@example.com>;tag=1").unwrap();
+    headers.push(HeaderName::To, "<sip:b@example.com>").unwrap();
+    headers.push(HeaderName::CallId, "1").unwrap();
+    headers.push(HeaderName::Cseq, "1 OPTIONS").unwrap();
+    request
+}
+
+/// The template up to the line end of its CSeq.
+pub(crate) fn text_of_template() -> String {
+    let printed = String::from_utf8(template().to_bytes().to_vec()).unwrap();
+    printed.strip_suffix("Content-Length: 0\r\n\r\n").unwrap().to_owned()
 }

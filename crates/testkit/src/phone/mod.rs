@@ -42,6 +42,7 @@ pub struct Phone {
     transport: Transport,
     outbound: Vec<UriBuf>,
     patience: Duration,
+    max_forwards: u8,
     /// What is done with calls that came without a script of their own.
     habit: Script,
     scripts: BTreeMap<String, Script>,
@@ -75,6 +76,8 @@ impl Order {
 struct Registration {
     client: Option<ClientId>,
     number: u32,
+    /// Another contact than the phone itself.
+    contact: Option<UriBuf>,
     /// The final response to the last REGISTER.
     status: Option<StatusCode>,
 }
@@ -99,6 +102,7 @@ impl Phone {
             transport: Transport::Udp,
             outbound: Vec::new(),
             patience: Duration::from_secs(240),
+            max_forwards: 70,
             habit: Script::nothing(),
             scripts: BTreeMap::new(),
             contact: None,
@@ -122,6 +126,16 @@ impl Phone {
     /// After so long without an outcome the phone gives a call up, whichever side it is. Four minutes at first.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// How many hops its requests outside of dialogs may take. 70 at first, as RFC 3261 §8.1.1.6 has it.
+    pub fn set_max_forwards(&mut self, hops: u8) {
+        self.max_forwards = hops;
+    }
+
+    /// Registers this contact from now on instead of the phone itself.
+    pub fn set_registered_contact(&mut self, contact: UriBuf) {
+        self.registration.contact = Some(contact);
     }
 
     /// What the phone does when it is called.
@@ -207,8 +221,9 @@ impl Phone {
         let number = self.registration.number;
         let address = self.address.clone();
         let mut request = self.request(endpoint, Method::Register, registrar, &address, &call_id, number);
+        let elsewhere = self.registration.contact.clone();
         let desk = self.desk(now, endpoint);
-        let contact = format!("<{}>;expires={expires};q={q}", desk.contact);
+        let contact = format!("<{}>;expires={expires};q={q}", elsewhere.as_ref().unwrap_or(desk.contact));
         put(request.headers_mut(), HeaderName::Contact, &contact);
         self.registration.status = None;
         self.registration.client = self.desk(now, endpoint).send(request);
@@ -230,7 +245,7 @@ impl Phone {
         for proxy in &self.outbound {
             put(headers, HeaderName::Route, &format!("<{proxy}>"));
         }
-        put(headers, HeaderName::MaxForwards, "70");
+        put(headers, HeaderName::MaxForwards, &self.max_forwards.to_string());
         put(headers, HeaderName::From, &format!("<{}>;tag={tag}", self.address));
         put(headers, HeaderName::To, &format!("<{to}>"));
         put(headers, HeaderName::CallId, call_id);
