@@ -15,10 +15,12 @@ mod tally;
 #[path = "random_calls/verdict.rs"]
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
+use cordboard::services::{Services, ServicesLoad};
 use sip_message::{HeaderName, Transport, UriBuf};
-use testkit::{End, NodeId, Order, Outcome, Person, Phone, Random, Story};
+use testkit::{End, NodeId, Order, Outcome, Person, Phone, Random, Record, Story};
 
 use plan::{CALLERS, Plan};
 use stories_support::{config, register, secs, server};
@@ -51,6 +53,20 @@ fn a_thousand_random_calls_of_a_seed_that_nobody_has_seen() {
     random_calls(seed, calls);
 }
 
+/// The tables of one proxy get full, and empty again.
+#[test]
+fn five_thousand_calls_in_one_minute_in_one_world() {
+    if seed_from_environment().is_some() {
+        return;
+    }
+    let has_proxy = |seed: &u64| Plan::draw_crowd(*seed, 1).proxies > 0;
+    for seed in (0x0c0d_b0a4_d000_0002..).filter(has_proxy).take(3) {
+        let mut tally = Tally::default();
+        judge(seed, &Plan::draw_crowd(seed, 5_000), &mut tally);
+        eprintln!("{tally}");
+    }
+}
+
 /// A verdict that finds nothing wrong with anything would let everything pass.
 #[test]
 fn the_verdict_sees_what_does_not_fit() {
@@ -59,7 +75,7 @@ fn the_verdict_sees_what_does_not_fit() {
         .filter(|(plan, _)| plan.callees == 1 && !plan.may_lose())
         .find_map(|(plan, seed)| {
             let (story, cast) = play_out(seed, &plan);
-            let sides = sides(&plan.calls[0], &cast);
+            let sides = all_sides(&plan, &cast).swap_remove(0);
             drop(story);
             (sides.caller.outcome == Some(Outcome::Answered)).then_some((plan, sides))
         });
@@ -92,7 +108,7 @@ fn random_calls(seed: u64, calls: usize) -> Tally {
     let mut tally = Tally::default();
     let begun = Instant::now();
     while tally.calls < calls {
-        play(seeds.next(), &mut tally);
+        play(seeds.draw(), &mut tally);
     }
     eprintln!("{tally} in {:.1} s", begun.elapsed().as_secs_f64());
     tally
@@ -109,17 +125,25 @@ struct Cast {
 
 /// Plays one world to its end, and judges it.
 fn play(seed: u64, tally: &mut Tally) {
-    let plan = Plan::draw(seed);
-    let (story, cast) = Blame { seed, plan: &plan }.on_panic(|| play_out(seed, &plan));
-    for (number, call) in plan.calls.iter().enumerate() {
-        let sides = sides(call, &cast);
+    judge(seed, &Plan::draw(seed), tally);
+}
+
+fn judge(seed: u64, plan: &Plan, tally: &mut Tally) {
+    let (story, cast) = Blame { seed, plan }.on_panic(|| play_out(seed, plan));
+    for (number, (call, sides)) in plan.calls.iter().zip(all_sides(plan, &cast)).enumerate() {
         tally.count(&sides);
-        if let Some(why) = sides.contradiction(&plan, call) {
+        if let Some(why) = sides.contradiction(plan, call) {
             let ladder = story.world().ladder(Some(&call.call_id));
             panic!("CORDBOARD_SEED={seed:016x} call {number}: {why}\n{call:#?}\n{ladder}");
         }
     }
-    let leftovers = story.world().leftovers();
+    let mut leftovers = story.world().leftovers();
+    for proxy in &cast.proxies {
+        let load = story.world().user::<Services>(*proxy).load();
+        if load != ServicesLoad::default() {
+            leftovers.push(format!("{}: {load:?}", story.world().name(*proxy)));
+        }
+    }
     if !leftovers.is_empty() {
         let ladder = story.world().ladder(None);
         panic!("CORDBOARD_SEED={seed:016x}: something is left behind: {}\n{ladder}", leftovers.join("; "));
@@ -134,12 +158,24 @@ fn play_out(seed: u64, plan: &Plan) -> (Story, Cast) {
     (story, cast)
 }
 
-/// What everybody has noted about one call.
-fn sides(call: &plan::CallPlan, cast: &Cast) -> Sides {
-    let found = |person: &Person| person.records().into_iter().filter(|record| record.call_id == call.call_id);
-    let caller = found(&cast.callers[call.caller]).next().expect("every call was placed");
-    // A callee is called again when an INVITE that got no answer was sent once more by another way (RFC 3263 §4.3).
-    Sides { caller, callees: cast.callees.iter().flat_map(found).collect() }
+/// What everybody has noted about each call.
+fn all_sides(plan: &Plan, cast: &Cast) -> Vec<Sides> {
+    let callers: Vec<_> = cast.callers.iter().map(by_call).collect();
+    let callees: Vec<_> = cast.callees.iter().map(by_call).collect();
+    let sides = plan.calls.iter().map(|call| Sides {
+        caller: callers[call.caller].get(&call.call_id).expect("every call was placed")[0].clone(),
+        // A callee is called again when an INVITE that got no answer was sent once more by another way (RFC 3263 §4.3).
+        callees: callees.iter().filter_map(|callee| callee.get(&call.call_id)).flatten().cloned().collect(),
+    });
+    sides.collect()
+}
+
+fn by_call(person: &Person) -> BTreeMap<String, Vec<Record>> {
+    let mut records: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+    for record in person.records() {
+        records.entry(record.call_id.clone()).or_default().push(record);
+    }
+    records
 }
 
 /// Callers, proxies and callees; the callees are registered while the network is still good.
@@ -158,13 +194,13 @@ fn assemble(story: &Story, plan: &Plan) -> Cast {
         .collect();
     let callees: Vec<Person> =
         (0..plan.callees).map(|n| story.person_with(&format!("bob{n}"), "sip:bob@home.test")).collect();
-    for person in callers.iter().chain(&callees) {
-        person.speaks(plan.transport);
+    for (person, transport) in callers.iter().chain(&callees).zip(&plan.transports) {
+        person.speaks(*transport);
         // Callers give up before callees do.
         person.phone(|phone| phone.set_patience(secs(240)));
     }
     let called = match plan.proxies {
-        0 => format!("sip:bob@bob0{}", transport_param(plan.transport)),
+        0 => format!("sip:bob@bob0{}", transport_param(plan.transports[CALLERS])),
         _ => "sip:bob@home.test".to_owned(),
     };
     if plan.proxies > 0 {
@@ -225,7 +261,16 @@ fn perform(story: &Story, plan: &Plan, cast: &Cast) {
     for node in world.nodes() {
         let load = world.endpoint(node).load();
         let busy = load.servers + load.clients + load.pending;
-        assert!(busy == 0, "{} has {load:?} after everybody has hung up\n{}", world.name(node), world.ladder(None));
+        let contexts = match cast.proxies.contains(&node) {
+            true => world.user::<Services>(node).load().contexts,
+            false => 0,
+        };
+        assert!(
+            busy + contexts == 0,
+            "{} has {load:?} after everybody has hung up\n{}",
+            world.name(node),
+            world.ladder(None)
+        );
     }
     drop(world);
     // The registrations still have their hour.

@@ -94,17 +94,30 @@ fn the_answer_crosses_the_cancel() {
 
 /// RFC 3261 §9.1: there is no CANCEL before a provisional response; it follows as soon as there is one.
 #[test]
-fn a_caller_who_hangs_up_at_once_is_not_called_back() {
+fn a_cancel_waits_for_the_first_answer() {
     let story = story(5);
     let (alice, proxy, bob) = alice_proxy_bob(&story);
     alice.calls_uri("sip:bob@home.test");
+    story.run_for(millis(6));
+    story.expect_eq(requests(&story, alice.node(), proxy, &Method::Invite), 1, "INVITEs that have left");
     alice.hangs_up();
     story.run_for(millis(1));
     story.expect_eq(requests(&story, alice.node(), proxy, &Method::Cancel), 0, "CANCELs before the 100");
     story.ends();
     story.expect_eq(requests(&story, alice.node(), proxy, &Method::Cancel), 1, "CANCELs");
+    story.expect_eq((alice.outcome(), bob.outcome()), (Some(Outcome::Cancelled), Some(Outcome::Cancelled)), "both");
+}
+
+/// Nobody hears of a call that is given up while the name of the callee's domain is still looked up.
+#[test]
+fn a_call_that_is_given_up_before_it_has_left_is_never_sent() {
+    let story = story(11);
+    let (alice, proxy, bob) = alice_proxy_bob(&story);
+    alice.calls_uri("sip:bob@home.test");
+    alice.hangs_up();
+    story.ends();
     story.expect_eq(alice.outcome(), Some(Outcome::Cancelled), "alice's outcome");
-    story.expect(bob.outcome() != Some(Outcome::Answered), "bob has not answered");
+    story.expect(story.sent(alice.node(), proxy).is_empty() && !bob.was_called(), "nothing was sent");
 }
 
 /// RFC 3261 §17.1.2: the BYE is repeated until the partition ends.

@@ -5,7 +5,7 @@ mod stories_support;
 
 use sip_message::{HeaderName, StatusCode, Transport, UriBuf};
 use stories_support::{config, home, millis, register, secs, server, story};
-use testkit::{End, Fate, Order, Outcome, Person, Phone, Story};
+use testkit::{End, Order, Outcome, Person, Phone, Story};
 
 /// Two phones that serve the domain `service.test`, the first before the second.
 fn two_servers(story: &Story) -> (Person, Person) {
@@ -230,5 +230,4 @@ fn datagrams_to_an_address_without_a_host_are_lost() {
     story.ends();
     story.expect_eq(alice.outcome(), Some(Outcome::TimedOut), "alice's outcome");
     story.expect(story.world().ladder(None).contains("NOBODY"), "the ladder tells it");
-    let _ = Fate::Nobody;
 }

@@ -1,5 +1,7 @@
 //! Whatever comes in whatever order: no panic, nothing left behind, and no dialog changed by who does not know its ids.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use std::time::Instant;
@@ -196,7 +198,7 @@ impl Party {
     }
 
     /// A request of the peer in one of the dialogs.
-    fn from_peer(&self, dialog: usize, method: &Method, step: i8) -> Option<Request> {
+    fn peers_request(&self, dialog: usize, method: &Method, step: i8) -> Option<Request> {
         let (_, dialog) = self.usage.dialogs().nth(dialog)?;
         let mut peer = dialog.clone();
         std::mem::swap(&mut peer.local, &mut peer.remote);
@@ -235,7 +237,7 @@ impl Party {
                 }
             }
             Happening::Request { dialog, method, step, body, extras } => {
-                let Some(mut request) = self.from_peer(dialog, &method, step) else { return };
+                let Some(mut request) = self.peers_request(dialog, &method, step) else { return };
                 add_extras(request.headers_mut(), extras);
                 if let Some(text) = description(body) {
                     request.set_body("application/sdp", text).unwrap();
@@ -244,7 +246,7 @@ impl Party {
                 self.input(Input::RequestReceived { transaction, request });
             }
             Happening::Ack { dialog, cseq, body } => {
-                let Some(mut ack) = self.from_peer(dialog, &Method::Ack, 0) else { return };
+                let Some(mut ack) = self.peers_request(dialog, &Method::Ack, 0) else { return };
                 ack.headers_mut().set(HeaderName::Cseq, format!("{cseq} ACK")).unwrap();
                 if let Some(text) = description(body) {
                     ack.set_body("application/sdp", text).unwrap();
@@ -311,7 +313,7 @@ impl Party {
     fn assert_nothing_is_left(&mut self) {
         for _ in 0..3 {
             for dialog in (0..self.usage.dialogs().count()).rev() {
-                if let Some(bye) = self.from_peer(dialog, &Method::Bye, 1) {
+                if let Some(bye) = self.peers_request(dialog, &Method::Bye, 1) {
                     let transaction = self.key();
                     self.input(Input::RequestReceived { transaction, request: bye });
                 }
@@ -339,7 +341,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_caller_survives_anything_and_leaves_nothing_behind(
@@ -386,7 +388,6 @@ proptest! {
         noise in "[a-zA-Z0-9]{1,12}",
         number in 0..2u32,
     ) {
-        prop_assume!(!matches!(method, Method::Cancel));
         let mut world = World::established();
         let mut request = world.alice.usage.as_mut().unwrap().create_request(FIRST, Method::Bye).unwrap();
         let headers = request.headers_mut();
@@ -395,7 +396,7 @@ proptest! {
             1 => headers.set(HeaderName::From, format!("Alice <sip:alice@example.com>;tag=a1{noise}")).unwrap(),
             2 => headers.set(HeaderName::To, format!("Bob <sip:bob@example.com>;tag=b1{noise}")).unwrap(),
             3 => headers.set(HeaderName::Cseq, format!("{number} BYE")).unwrap(),
-            _ => headers.set(HeaderName::Cseq, format!("2 {}", if method == Method::Bye { &Method::Info } else { &method })).unwrap(),
+            _ => headers.set(HeaderName::Cseq, format!("2 {}", if matches!(method, Method::Bye | Method::Cancel) { &Method::Info } else { &method })).unwrap(),
         }
         let before = world.usage(Bob).dialog(FIRST).unwrap().clone();
         let snapshot = world.usage(Bob).snapshot(FIRST);

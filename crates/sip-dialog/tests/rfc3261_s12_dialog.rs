@@ -1,5 +1,7 @@
 //! RFC 3261 §12: dialogs.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::*;

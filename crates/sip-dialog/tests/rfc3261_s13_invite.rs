@@ -1,5 +1,7 @@
 //! RFC 3261 §13: initiating a session. §9 (CANCEL) where it concerns the session, §13.2.2.4 and §13.3.1.4 in full.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};
@@ -202,6 +204,48 @@ fn a_challenged_invite_is_sent_again_with_the_next_number() {
     world.answer(200, Some(ANSWER));
     world.settle();
     assert!(matches!(world.event(Alice), Some(Event::Answered { .. })));
+}
+
+/// §12.1.1, §13.3.1: Record-Routes are copied into the responses that make the dialog, and requests go by them.
+#[test]
+fn record_routes_come_back_and_become_the_route_set() {
+    let mut world = World::default_policies();
+    let mut request = invite(Some(OFFER));
+    for route in ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"] {
+        request.headers_mut().push(HeaderName::RecordRoute, route).unwrap();
+    }
+    world.call_with(request);
+    world.answer(200, Some(ANSWER));
+    world.settle();
+    for (side, expected) in [
+        (Alice, ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]),
+        (Bob, ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]),
+    ] {
+        let bye = world.usage(side).create_request(FIRST, Method::Bye).unwrap();
+        assert_eq!(bye.headers().values(HeaderName::Route).collect::<Vec<_>>(), expected);
+    }
+}
+
+/// Requests may be sent in another order than they were made in: each has a number above the one before it.
+#[test]
+fn numbers_rise_in_the_order_of_sending() {
+    let mut world = World::established();
+    let first = world.usage(Alice).create_request(FIRST, Method::Info).unwrap();
+    let second = world.usage(Alice).create_request(FIRST, Method::Message).unwrap();
+    for request in [second, first] {
+        world.act(Alice, Input::Send { dialog: FIRST, request }).unwrap();
+    }
+    world.settle();
+    assert_eq!(world.log(), ["alice MESSAGE", "alice INFO"]);
+    assert_eq!(world.bob.waiting.len(), 2);
+}
+
+/// What a session needs is kept when the call has long ended: nothing.
+#[test]
+fn nothing_is_left_of_a_call() {
+    let mut world = World::established();
+    world.send(Bob, Method::Bye, None);
+    world.assert_all_over();
 }
 
 // ----- CANCEL -----

@@ -1,5 +1,7 @@
 //! RFC 3261 §15: terminating a session; and what must be left behind: nothing.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};

@@ -1,5 +1,7 @@
 //! RFC 3261 §22, RFC 7616, RFC 8760: digest authentication.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,5 +1,7 @@
 //! RFC 3262: reliable provisional responses.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};

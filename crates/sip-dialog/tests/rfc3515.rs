@@ -1,5 +1,7 @@
 //! RFC 3515 (REFER) and RFC 4488 (Refer-Sub).
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::Alice;

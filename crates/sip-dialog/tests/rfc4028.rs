@@ -1,5 +1,7 @@
 //! RFC 4028: the session timer.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};
@@ -185,4 +187,25 @@ fn an_interval_below_90_s_is_taken_for_90() {
     world.log.clear();
     world.advance(seconds(44));
     assert_eq!(world.log(), [""; 0]);
+}
+
+/// An UPDATE in an early dialog may ask for a timer; it runs from the 2xx to the INVITE on, which sets it anew.
+#[test]
+fn no_timer_runs_before_there_is_a_session() {
+    let mut world = World::new(with_timer("alice", Some(90), 90), with_timer("bob", None, 90));
+    world.call(Some(OFFER));
+    world.respond(Bob, 183, Some(ANSWER), true);
+    world.settle();
+    world.send(Alice, Method::Update, None);
+    world.settle();
+    world.log.clear();
+    world.advance(seconds(200));
+    assert_eq!(world.log(), [""; 0]);
+    world.answer(200, None);
+    world.settle();
+    world.log.clear();
+    world.advance(seconds(44));
+    assert_eq!(world.log(), [""; 0]);
+    world.advance(seconds(1));
+    assert_eq!(world.log().first().map(String::as_str), Some("alice INVITE"));
 }

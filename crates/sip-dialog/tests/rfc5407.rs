@@ -1,5 +1,7 @@
 //! RFC 5407: the race conditions of calls, a test for each of its figures.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};

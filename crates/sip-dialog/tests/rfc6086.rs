@@ -1,5 +1,7 @@
 //! RFC 6086: INFO and info packages.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use common::Side::{Alice, Bob};

@@ -1,5 +1,7 @@
 //! RFC 6665: subscriptions, from both sides.
 
+#![allow(clippy::unwrap_used)] // an unwrap of a test is an assertion
+
 mod common;
 
 use std::time::Instant;
@@ -424,6 +426,15 @@ fn a_notify_without_expires_leaves_the_time_of_the_response() {
     assert_eq!(subscriber.forks().next().unwrap().2.expires_at(), Some(now + seconds(200)));
 }
 
+/// … and without a response, too, the subscription ends when the time that was asked for is over.
+#[test]
+fn a_subscription_whose_time_nobody_said_lasts_as_long_as_was_asked_for() {
+    let (now, mut subscriber, request) = waiting("600");
+    let notify = notify_for(&request, "x", "active");
+    subscriber.handle(now, SubscriberInput::NotifyReceived { transaction: KEY, request: notify }).unwrap();
+    assert_eq!(subscriber.forks().next().unwrap().2.expires_at(), Some(now + seconds(600)));
+}
+
 // ----- the notifier -----
 
 /// §4.2.1.1: 489 without an Event, 423 for a time that is too short, 400 without Contact.
@@ -475,5 +486,118 @@ fn a_subscriber_that_is_gone_is_forgotten() {
         watched.notify(input);
         assert!(matches!(watched.notifier.poll_output(), Some(NotifierOutput::Event(NotifierEvent::Lost(_)))));
         assert!(watched.notifier.is_over() && watched.notifier.next_timeout().is_none());
+    }
+}
+
+// ----- whatever comes -----
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// (what, which, number)
+    fn happenings() -> impl Strategy<Value = Vec<(u8, u8, u32)>> {
+        prop::collection::vec((0..8u8, any::<u8>(), 0..1000u32), 0..40)
+    }
+
+    fn state_text(which: u8, number: u32) -> String {
+        let state = ["active", "pending", "terminated", "eclipse"][usize::from(which % 4)];
+        match which / 4 % 3 {
+            0 => state.into(),
+            1 => format!("{state};expires={number}"),
+            _ => format!("{state};reason=probation;retry-after={number}"),
+        }
+    }
+
+    proptest! {
+        /// No panic, and after the time that was granted nothing is left.
+        #[test]
+        fn a_subscriber_survives_anything(happenings in happenings()) {
+            let (mut now, mut subscriber, initial) = waiting("600");
+            let mut sent = vec![(ClientKey(0), initial.clone())];
+            let mut cseq = 1;
+            for (what, which, number) in happenings {
+                let fork = ForkKey(u32::from(which % 3));
+                let (transaction, request) = sent[usize::from(which) % sent.len()].clone();
+                let input = match what {
+                    0 | 1 => {
+                        cseq += 1;
+                        let tag = ["x", "y", "z"][usize::from(which % 3)];
+                        let mut notify = notify_for(&initial, tag, &state_text(which, number));
+                        notify.headers_mut().set(HeaderName::Cseq, format!("{cseq} NOTIFY")).unwrap();
+                        SubscriberInput::NotifyReceived { transaction: KEY, request: notify }
+                    }
+                    2 => {
+                        let codes = [100, 200, 202, 204, 401, 423, 481, 500];
+                        let mut response = Response::to(&request, status(codes[usize::from(which % 8)]));
+                        if which > 100 {
+                            response.headers_mut().set(HeaderName::To, "<sip:bob@example.com>;tag=x").unwrap();
+                            response.headers_mut().push(HeaderName::Expires, number).unwrap();
+                            response.headers_mut().push(HeaderName::MinExpires, number).unwrap();
+                        }
+                        SubscriberInput::ResponseReceived { transaction, response }
+                    }
+                    3 => SubscriberInput::RequestFailed { transaction, failure: Failure::TimedOut },
+                    4 => {
+                        now += ms(u64::from(number) * 100);
+                        SubscriberInput::TimeReached
+                    }
+                    5 => SubscriberInput::Wish(fork, SubscriptionInput::Refresh(Some(seconds(u64::from(number))))),
+                    6 => SubscriberInput::Wish(fork, SubscriptionInput::Unsubscribe),
+                    _ => SubscriberInput::Again(initial.clone()),
+                };
+                // The user's misuse is an answer, too.
+                let _ = subscriber.handle(now, input);
+                for (_, output) in outputs(&mut subscriber) {
+                    if let SubscriptionOutput::SendRequest { transaction, request } = output {
+                        sent.push((transaction, request));
+                    }
+                }
+            }
+            for _ in 0..200 {
+                let Some(at) = subscriber.next_timeout() else { break };
+                now = now.max(at);
+                subscriber.handle(now, SubscriberInput::TimeReached).unwrap();
+                outputs(&mut subscriber);
+            }
+            for (transaction, _) in sent {
+                subscriber.handle(now, SubscriberInput::RequestFailed { transaction, failure: Failure::TimedOut }).unwrap();
+            }
+            outputs(&mut subscriber);
+            prop_assert!(subscriber.is_over(), "{:?}", subscriber);
+        }
+
+        #[test]
+        fn a_notifier_survives_anything(happenings in happenings()) {
+            let mut watched = Watched::new("600", NotifierState::Pending);
+            for (what, which, number) in happenings {
+                let request = subscribe_request(&number.to_string());
+                let codes = [100, 200, 401, 481, 500, 408, 202, 489];
+                let input = match what {
+                    0 => NotifierInput::SubscribeReceived { transaction: KEY, request },
+                    1 | 2 => NotifierInput::ResponseReceived(Response::to(&request, status(codes[usize::from(which % 8)]))),
+                    3 => NotifierInput::RequestFailed(Failure::NotSent),
+                    4 => {
+                        watched.now += seconds(u64::from(number));
+                        NotifierInput::TimeReached
+                    }
+                    5 => NotifierInput::Activate(None),
+                    6 => NotifierInput::Notify(None),
+                    _ => NotifierInput::Terminate { reason: EndReason::GiveUp, retry_after: None, body: None },
+                };
+                watched.notify(input);
+                while watched.notifier.poll_output().is_some() {}
+            }
+            for _ in 0..4 {
+                if let Some(at) = watched.notifier.next_timeout() {
+                    watched.now = watched.now.max(at);
+                    watched.notify(NotifierInput::TimeReached);
+                }
+                watched.notify(NotifierInput::RequestFailed(Failure::TimedOut));
+                while watched.notifier.poll_output().is_some() {}
+            }
+            prop_assert!(watched.notifier.is_over(), "{:?}", watched.notifier);
+        }
     }
 }

@@ -142,12 +142,17 @@ fn a_content_length_that_two_readers_may_read_differently_ends_the_stream() {
         "Content-Length: 99999999999999999999\r\n",
         // A fault that comes first does not hide the second.
         "Broken\r\nContent-Length: 5\r\n",
-        "X: a\rb\r\nContent-Length: 0\r\n",
+        "Subject: a\rb\r\nContent-Length: 0\r\n",
+        // Where reading ends, another one may follow.
+        "Content-Length: 0\r\nSubject: a\rb\r\n",
+        "Content-Length: 0\r\nSubject: a\r\n b\rc\r\n",
     ] {
         assert_eq!(as_stream(options(lines).as_bytes()), Refused(400), "{lines:?}");
     }
     let hidden = format!("Content-Length:{}5\r\n", " ".repeat(9_000));
     assert_eq!(as_stream(options(&hidden).as_bytes()), Refused(400));
+    let many = format!("Content-Length: 0\r\n{}", "X-Y: z\r\n".repeat(256));
+    assert_eq!(as_stream(options(&many).as_bytes()), Refused(400));
     let unknown_version = options("Content-Length: 5\r\n").replacen("SIP/2.0", "SIP/7.0", 1);
     assert_eq!(as_stream(unknown_version.as_bytes()), Refused(505));
 }

@@ -86,9 +86,7 @@ proptest! {
 
     /// "A value set by an application can never inject a header line."
     #[test]
-    fn a_value_set_is_exactly_one_field_or_an_error(name in select(HeaderName::ALL), value in text(), how in 0..5) {
-        // The Content-Length is not the caller's to say: see `edits.rs`.
-        prop_assume!(name != HeaderName::ContentLength);
+    fn a_value_set_is_exactly_one_field_or_an_error(name in select(settable()), value in text(), how in 0..5) {
         let mut request = template();
         for name in &FREE[..3] {
             request.headers_mut().push(*name, "x").unwrap();
@@ -231,6 +229,11 @@ proptest! {
             (datagram, item) => panic!("{datagram:?} and {:?}", item.map(in_words)),
         }
     }
+}
+
+/// All but the Content-Length, which is not the caller's to say: see `edits.rs`.
+fn settable() -> Vec<HeaderName> {
+    HeaderName::ALL.iter().copied().filter(|name| *name != HeaderName::ContentLength).collect()
 }
 
 /// The lines between start-line and empty line.

@@ -16,7 +16,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +27,7 @@ impl Random {
     /// A number from 0 to `end - 1`; 0 when `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The bias is below 2^-32 for every range that a story needs.
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     /// A number from `low` to `high`, both included.
@@ -37,7 +37,7 @@ impl Random {
 
     /// Whether something that happens so often (0.0 to 1.0) happens now.
     pub fn chance(&mut self, probability: f64) -> bool {
-        probability > 0.0 && ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
+        probability > 0.0 && ((self.draw() >> 11) as f64) < probability * (1u64 << 53) as f64
     }
 
     /// A time from `low` to `high`, to the microsecond.
@@ -53,7 +53,7 @@ impl Random {
 
     /// A generator of its own for a part of the world, so that what happens there changes nothing elsewhere.
     pub fn split(&mut self) -> Random {
-        Random::new(self.next())
+        Random::new(self.draw())
     }
 }
 
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_says_the_same() {
-        let draw = |seed| {
+        let numbers = |seed| {
             let mut random = Random::new(seed);
-            [random.next(), random.below(10), random.between(3, 5)]
+            [random.draw(), random.below(10), random.between(3, 5)]
         };
-        assert_eq!(draw(7), draw(7));
-        assert_ne!(draw(7), draw(8));
+        assert_eq!(numbers(7), numbers(7));
+        assert_ne!(numbers(7), numbers(8));
     }
 
     #[test]

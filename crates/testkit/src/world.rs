@@ -182,7 +182,7 @@ impl World {
                 listener(2, Transport::Tls, 5061),
             ],
             partition: 0,
-            seed: self.random.next(),
+            seed: self.random.draw(),
             datagram_limit: 1300,
             max_pending: 100_000,
             timers: sip_transaction::Timers::default(),

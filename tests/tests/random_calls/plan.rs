@@ -14,8 +14,8 @@ pub struct Plan {
     pub callees: usize,
     /// The preferences of the callees' phones.
     pub preferences: Vec<&'static str>,
-    /// What the phones name in their Contact.
-    pub transport: Transport,
+    /// What the phones name in their Contact, callers first.
+    pub transports: Vec<Transport>,
     pub link: Link,
     /// Between which of the neighbours nothing passes, when, and for how long.
     pub partitions: Vec<(usize, Duration, Duration)>,
@@ -65,22 +65,33 @@ pub const CALLERS: usize = 2;
 
 impl Plan {
     pub fn draw(seed: u64) -> Plan {
+        Plan::draw_with(seed, None)
+    }
+
+    /// A plan with so many calls.
+    pub fn draw_crowd(seed: u64, calls: usize) -> Plan {
+        Plan::draw_with(seed, Some(calls))
+    }
+
+    fn draw_with(seed: u64, calls: Option<usize>) -> Plan {
         let mut random = Random::new(seed);
         let proxies = random.below(4) as usize;
         let callees = if proxies == 0 { 1 } else { *random.pick(&[1, 1, 2, 3]) };
         let parallel = random.chance(0.6);
+        let transports = (0..CALLERS + callees).map(|_| draw_transport(&mut random)).collect();
         let preferences = ["1.0", "0.7", "0.4"].into_iter().take(callees);
         let (link, partitions, cuts) = draw_faults(&mut random, proxies);
         let outage = (proxies > 0 && random.chance(0.05)).then(|| {
             let proxy = random.below(proxies as u64) as usize;
             (proxy, random.duration(millis(0), millis(90_000)), random.duration(millis(500), millis(70_000)))
         });
-        let count = if random.chance(0.02) { 40 } else { random.between(1, 8) as usize };
+        let few = if random.chance(0.02) { 40 } else { random.between(1, 8) as usize };
+        let count = calls.unwrap_or(few);
         Plan {
             proxies,
             callees,
             preferences: preferences.map(|q| if parallel { "0.5" } else { q }).collect(),
-            transport: if random.chance(0.15) { Transport::Tcp } else { Transport::Udp },
+            transports,
             link,
             partitions,
             cuts,
@@ -95,6 +106,10 @@ impl Plan {
     pub fn may_lose(&self) -> bool {
         self.link.loss > SLIGHT_LOSS || !self.partitions.is_empty() || !self.cuts.is_empty() || self.outage.is_some()
     }
+}
+
+fn draw_transport(random: &mut Random) -> Transport {
+    *random.pick(&[Transport::Udp, Transport::Udp, Transport::Udp, Transport::Udp, Transport::Tcp, Transport::Tls])
 }
 
 type Faults = (Link, Vec<(usize, Duration, Duration)>, Vec<(usize, Duration)>);

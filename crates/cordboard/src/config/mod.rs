@@ -247,7 +247,9 @@ impl Config {
         }
         for name in &self.registrar.algorithms {
             if Algorithm::parse(name).is_none() {
-                return Err(ConfigError::new(format!("`algorithms` in [registrar] has `{name}`, which is none we know")));
+                return Err(ConfigError::new(format!(
+                    "`algorithms` in [registrar] has `{name}`, which is none we know"
+                )));
             }
         }
         if self.registrar.algorithms.is_empty() {

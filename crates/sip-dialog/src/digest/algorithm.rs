@@ -6,7 +6,8 @@
 //!   response = H(HA1 ":" nonce ":" nc ":" cnonce ":" qop ":" HA2)     no qop: H(HA1 ":" nonce ":" HA2)
 //! ```
 //!
-//! The header fields are `sip_message`'s; who asks and who answers is [`super::client`] and [`super::server`].
+//! The header fields are `sip_message`'s; who asks and who answers are [`Authenticator`](super::Authenticator) and
+//! [`DigestClient`](super::DigestClient).
 
 use std::fmt;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_message::{Method, NameAddrBuf, Request, Response, StatusCode};
 
+use sip_transaction::Timers;
+
 use crate::random::Random;
 
 /// A dialog of one usage: the first is 0, each further fork has the next number.
@@ -13,6 +15,7 @@ use crate::random::Random;
 pub struct DialogKey(pub u32);
 
 /// A client transaction: the usage names it when it orders a request, the layer below says the name with each response.
+/// The name is one within the usage; another usage has the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientKey(pub u64);
 
@@ -351,10 +354,8 @@ impl std::error::Error for Misuse {}
 /// What can be chosen for a usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// T1, 500 ms by default.
-    pub t1: Duration,
-    /// T2, 4 s by default.
-    pub t2: Duration,
+    /// T1 and T2, which the transactions have, too.
+    pub timers: Timers,
     /// Our Contact, for requests and responses that need one and have none.
     pub contact: Option<NameAddrBuf>,
     /// Whether offers and answers are followed. A back-to-back user agent that passes bodies on may leave it off.
@@ -395,8 +396,7 @@ pub struct SessionTimerPolicy {
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
+            timers: Timers::default(),
             contact: None,
             offer_answer: true,
             acknowledge: Acknowledge::AtOnce,
@@ -411,13 +411,6 @@ impl Default for Policy {
 impl Default for SessionTimerPolicy {
     fn default() -> SessionTimerPolicy {
         SessionTimerPolicy { supported: true, interval: None, min_se: Duration::from_secs(90) }
-    }
-}
-
-impl Policy {
-    /// 64·T1: how long anything is waited for.
-    pub(crate) fn give_up(&self) -> Duration {
-        self.t1 * 64
     }
 }
 

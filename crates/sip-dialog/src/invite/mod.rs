@@ -16,6 +16,38 @@
 //! [`Input`] and [`Output`] are all there is to it; [`InviteUsage::handle`] takes the one, [`InviteUsage::poll_output`]
 //! gives the other, [`InviteUsage::next_timeout`] says when [`Input::TimeReached`] is due.
 //!
+//! A caller, with what is below the usage played by hand:
+//!
+//! ```
+//! use std::time::Instant;
+//! use sip_dialog::invite::{Event, Input, InviteUsage, Output, Policy};
+//! use sip_message::{HeaderName, Method, Request, Response, StatusCode, UriBuf};
+//!
+//! let mut invite = Request::new(Method::Invite, &UriBuf::parse("sip:bob@example.com")?);
+//! let headers = invite.headers_mut();
+//! headers.push(HeaderName::From, "<sip:alice@example.com>;tag=1928301774")?;
+//! headers.push(HeaderName::To, "<sip:bob@example.com>")?;
+//! headers.push(HeaderName::CallId, "a84b4c76e66710")?;
+//! headers.push(HeaderName::Cseq, "1 INVITE")?;
+//!
+//! let now = Instant::now();
+//! let mut call = InviteUsage::call(now, invite, false, Policy::default(), 4711)?;
+//! let Some(Output::SendRequest { transaction, request }) = call.poll_output() else { panic!("the INVITE") };
+//!
+//! let mut response = Response::to(&request, StatusCode::OK);
+//! response.headers_mut().set(HeaderName::To, "<sip:bob@example.com>;tag=314159")?;
+//! response.headers_mut().push(HeaderName::Contact, "<sip:bob@192.0.2.4>")?;
+//! call.handle(now, Input::ResponseReceived { transaction, response })?;
+//!
+//! let Some(Output::SendAck(ack)) = call.poll_output() else { panic!("the ACK") };
+//! assert_eq!(ack.uri_text(), "sip:bob@192.0.2.4");
+//! let Some(Output::Event(Event::Answered { dialog, .. })) = call.poll_output() else { panic!("the event") };
+//!
+//! let bye = call.create_request(dialog, Method::Bye)?;
+//! call.handle(now, Input::Send { dialog, request: bye })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! What is left to others: finding the usage that a message belongs to and sending messages (the endpoint), credentials
 //! ([`crate::digest`]), the decision which fork to keep (the user).
 

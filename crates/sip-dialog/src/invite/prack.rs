@@ -73,14 +73,14 @@ impl ReliableSender {
         self.last = Some(rseq);
         fields::add_option(response.headers_mut(), HeaderName::Require, "100rel");
         fields::set(response.headers_mut(), HeaderName::Rseq, rseq);
-        let interval = step.policy.t1;
+        let interval = step.policy.timers.t1();
         self.unacknowledged = Some(Provisional {
             rseq,
             has_description: is_description(response.headers(), response.body()),
             response: response.clone(),
             at: step.now + interval,
             interval,
-            until: step.now + step.policy.give_up(),
+            until: step.now + step.policy.timers.timeout(),
         });
         step.respond(transaction, response);
     }

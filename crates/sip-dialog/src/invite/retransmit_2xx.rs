@@ -53,7 +53,7 @@ impl Session {
         response: Response,
     ) {
         let cseq = fields::cseq(response.headers()).map_or(0, |cseq| cseq.sequence);
-        let interval = step.policy.t1;
+        let interval = step.policy.timers.t1();
         self.unacknowledged.push(Unacknowledged {
             transaction,
             cseq,
@@ -61,13 +61,13 @@ impl Session {
             response: response.clone(),
             at: step.now + interval,
             interval,
-            until: step.now + step.policy.give_up(),
+            until: step.now + step.policy.timers.timeout(),
         });
         step.respond(transaction, response);
     }
 
     pub(crate) fn repeat_successes(&mut self, step: &mut Step<'_>) {
-        let (now, t2) = (step.now, step.policy.t2);
+        let (now, t2) = (step.now, step.policy.timers.t2());
         if self.unacknowledged.iter().any(|success| success.until <= now) {
             // RFC 3261 §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK,
             // the dialog is confirmed, but the session SHOULD be terminated".
@@ -143,7 +143,7 @@ impl Session {
             // A content type with a line break is the user's fault, and goes out without a body.
             let _ = ack.set_body(&body.content_type, body.octets);
         }
-        let until = step.now + step.policy.give_up();
+        let until = step.now + step.policy.timers.timeout();
         self.acks.push(SentAck { transaction, initial, cseq, ack: ack.clone(), until });
         step.outputs.push_back(Output::SendAck(ack));
     }

@@ -357,7 +357,7 @@ impl Session {
         self.send_other(step, request, How::ForUser)?;
         self.phase = Phase::Leaving;
         self.stop(step);
-        self.leaving_until = Some(step.now + step.policy.give_up() * 2);
+        self.leaving_until = Some(step.now + step.policy.timers.timeout() * 2);
         Ok(())
     }
 

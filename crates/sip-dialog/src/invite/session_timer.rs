@@ -180,7 +180,7 @@ impl Session {
         let updating = self.sent.iter().any(|sent| *sent.request.method() == Method::Update);
         if self.invite_in_progress() || updating || self.glare.is_some() {
             // What is in progress refreshes, too, if it succeeds.
-            self.timer.refresh_at = Some(step.now + step.policy.t2);
+            self.timer.refresh_at = Some(step.now + step.policy.timers.t2());
             return;
         }
         self.timer.refresh_at = None;

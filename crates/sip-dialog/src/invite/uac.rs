@@ -191,7 +191,7 @@ impl ClientInvite {
         }
         session.success_received(step, response);
         if self.state == State::Calling {
-            self.state = State::Answered(step.now + step.policy.give_up());
+            self.state = State::Answered(step.now + step.policy.timers.timeout());
         }
     }
 

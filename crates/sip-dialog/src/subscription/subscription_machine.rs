@@ -21,6 +21,9 @@ use super::{
 use crate::dialog::Dialog;
 use crate::fields;
 
+/// How long the subscription of a REFER is kept whose notifier never says.
+const REFER_AT_MOST: Duration = Duration::from_secs(3600);
+
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubscriptionState {
@@ -243,14 +246,17 @@ impl Subscription {
         if self.state == SubscriptionState::Terminated {
             return;
         }
-        // RFC 5839: no NOTIFY will follow a 204.
+        let mut granted = expires_of(response.headers());
+        // RFC 5839: no NOTIFY will follow a 204, which could say how long it lasts.
         if response.status() == StatusCode::NO_NOTIFICATION {
             self.timer_n = None;
+            granted = granted.or(self.expires_at.is_none().then_some(self.wanted));
         }
-        let Some(granted) = expires_of(response.headers()) else { return };
+        let Some(granted) = granted else { return };
         // "MAY shorten the interval but MUST NOT lengthen it".
         let granted = if self.refreshes { granted.min(self.wanted) } else { granted };
-        if !granted.is_zero() {
+        // After a zero a last NOTIFY comes, or Timer N.
+        if !granted.is_zero() || self.timer_n.is_none() {
             self.lasts(now, granted);
         }
     }
@@ -292,8 +298,14 @@ impl Subscription {
             return self.end(SubscriptionEnd::Notified { reason, resubscribe: again });
         }
         self.state = state;
-        if let Some(seconds) = expires {
-            self.lasts(now, Duration::from_secs(u64::from(seconds)));
+        match expires {
+            Some(seconds) => self.lasts(now, Duration::from_secs(u64::from(seconds))),
+            // RFC 3265 let a notifier leave it out. No 2xx may have come that says it either: what we asked for is the
+            // most that it can be.
+            None if self.expires_at.is_none() => {
+                self.lasts(now, if self.refreshes { self.wanted } else { REFER_AT_MOST });
+            }
+            None => {}
         }
         self.outputs.push_back(SubscriptionOutput::Event(SubscriptionEvent::Notified { state, notify }));
     }

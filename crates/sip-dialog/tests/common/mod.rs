@@ -3,7 +3,7 @@
 //! Every message is printed and parsed again on its way. The wire is a queue that the test lets run (`settle`), in which
 //! it can drop or hold messages; the log says who sent what.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

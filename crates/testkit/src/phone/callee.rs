@@ -1,10 +1,10 @@
 //! The called side of an INVITE: RFC 3261 §13.3, and CANCEL (§9.2).
 
-use sip_endpoint::{Ended, ServerId};
+use sip_endpoint::ServerId;
 use sip_message::header::To;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 
-use super::Call;
+use super::call::Call;
 use super::desk::Desk;
 use super::leg::News;
 use super::record::Outcome;
@@ -88,7 +88,7 @@ impl Call {
         sent
     }
 
-    pub(crate) fn invite_server_ended(&mut self, _reason: Ended) {
+    pub(crate) fn invite_server_ended(&mut self) {
         let Some(callee) = self.callee_mut() else { return };
         callee.alive = false;
         if !callee.answered {

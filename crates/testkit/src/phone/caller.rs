@@ -3,7 +3,7 @@
 use sip_endpoint::ClientId;
 use sip_message::{Request, Response, StatusCode};
 
-use super::Call;
+use super::call::Call;
 use super::desk::Desk;
 use super::dialog::Dialog;
 use super::leg::Leg;
@@ -48,6 +48,7 @@ impl Call {
 
     /// A 2xx: the first, a copy of it, or that of another fork. All are acknowledged; one is talked to.
     fn two_hundred(&mut self, desk: &mut Desk<'_>, response: &Response) {
+        let id = self.id;
         let Some(caller) = self.caller() else { return };
         let (hung_up, cseq) = (caller.hung_up, fields::cseq(caller.invite.headers()).unwrap_or_default());
         let Some(dialog) = Dialog::of_caller(&caller.invite, response) else { return };
@@ -69,7 +70,7 @@ impl Call {
         let first = self.record.outcome.is_none();
         if hung_up || !first {
             leg.talk.surplus = true;
-            leg.hang_up(desk);
+            leg.hang_up(desk, id);
         }
         match (first, hung_up) {
             // The CANCEL and the 2xx have crossed.

@@ -1,6 +1,7 @@
 //! What a call needs of its phone while something happens in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::{Duration, Instant};
 
 use sip_endpoint::{ClientId, Endpoint, SendTo};
@@ -15,8 +16,12 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Instant,
     pub(crate) endpoint: &'a mut Endpoint,
     pub(crate) alarms: &'a mut Alarms,
+    pub(crate) clients: &'a mut Index<ClientId>,
     pub(crate) contact: &'a UriBuf,
 }
+
+/// Which call a transaction belongs to. Hashed without chance, as everything here.
+pub(crate) type Index<T> = HashMap<T, CallId, BuildHasherDefault<DefaultHasher>>;
 
 /// What a timer of the phone is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +59,10 @@ impl Desk<'_> {
     }
 
     /// Sends a request; `None` when it can't be sent at all.
-    pub(crate) fn send(&mut self, request: Request) -> Option<ClientId> {
-        self.endpoint.send(self.now, request, SendTo::NextHop, None).ok()
+    pub(crate) fn send(&mut self, call: CallId, request: Request) -> Option<ClientId> {
+        let client = self.endpoint.send(self.now, request, SendTo::NextHop, None).ok()?;
+        self.clients.insert(client, call);
+        Some(client)
     }
 
     pub(crate) fn send_ack(&mut self, ack: Request) {

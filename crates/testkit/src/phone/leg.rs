@@ -127,7 +127,7 @@ impl Leg {
         let mut request = self.dialog.request(Method::Invite);
         desk.furnish_request(&mut request);
         self.tries += 1;
-        if let Some(client) = desk.send(request) {
+        if let Some(client) = desk.send(call, request) {
             self.reinvite = Some((client, self.dialog.local_cseq));
             desk.alarm(call, REINVITE_PATIENCE, Alarm::GiveUpReinvite { leg, client });
         }
@@ -178,19 +178,19 @@ impl Leg {
                 desk.alarm(call, pause, Alarm::Retry { leg });
             }
             StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST => self.end(End::Gone),
-            StatusCode::REQUEST_TIMEOUT => self.hang_up(desk),
+            StatusCode::REQUEST_TIMEOUT => self.hang_up(desk, call),
             _ => {}
         }
     }
 
     /// §12.2.1.2: no answer in a dialog ends it.
-    pub(crate) fn failed(&mut self, desk: &mut Desk<'_>, client: ClientId) {
+    pub(crate) fn failed(&mut self, desk: &mut Desk<'_>, call: CallId, client: ClientId) {
         if self.bye == Some(client) {
             self.bye = None;
         }
         if self.reinvite.is_some_and(|(reinvite, _)| reinvite == client) {
             self.reinvite = None;
-            self.hang_up(desk);
+            self.hang_up(desk, call);
         }
     }
 
@@ -229,7 +229,7 @@ impl Leg {
         waiting.waited += interval(sent);
         if waiting.waited >= T1 * 64 {
             self.answers.retain(|answer| answer.cseq != cseq);
-            self.hang_up(desk);
+            self.hang_up(desk, call);
             return Some(News::NobodyAcknowledged);
         }
         // Its transaction may have ended at this very instant; then this copy is one too many.
@@ -240,7 +240,7 @@ impl Leg {
         None
     }
 
-    pub(crate) fn ack(&mut self, desk: &mut Desk<'_>, ack: &Request) -> Option<News> {
+    pub(crate) fn ack(&mut self, desk: &mut Desk<'_>, call: CallId, ack: &Request) -> Option<News> {
         let cseq = fields::cseq(ack.headers())?;
         let before = self.answers.len();
         self.answers.retain(|answer| answer.cseq != cseq);
@@ -249,7 +249,7 @@ impl Leg {
         }
         if self.leaving {
             self.leaving = false;
-            self.hang_up(desk);
+            self.hang_up(desk, call);
         }
         Some(News::PeerHasAnswer)
     }
@@ -330,7 +330,7 @@ impl Leg {
     // ---- both -------------------------------------------------------------------------------------------------------
 
     /// §15.1.1. The callee waits for the ACK before.
-    pub(crate) fn hang_up(&mut self, desk: &mut Desk<'_>) {
+    pub(crate) fn hang_up(&mut self, desk: &mut Desk<'_>, call: CallId) {
         if self.early || self.is_over() {
             return;
         }
@@ -342,7 +342,7 @@ impl Leg {
             refuse(desk, server, &request, StatusCode::REQUEST_TERMINATED);
         }
         let bye = self.dialog.request(Method::Bye);
-        self.bye = desk.send(bye);
+        self.bye = desk.send(call, bye);
         self.end(End::HungUp);
     }
 

@@ -12,6 +12,7 @@
 //!
 //! Left out: authentication, PRACK, session timers, real offers and answers.
 
+mod call;
 mod callee;
 mod caller;
 mod desk;
@@ -23,16 +24,17 @@ mod script;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sip_endpoint::{ClientId, Endpoint, Event, ServerId, TransactionUser};
+use sip_endpoint::{ClientId, Endpoint, Event, SendTo, ServerId, TransactionUser};
 use sip_message::{HeaderName, Method, Request, Response, StatusCode, Transport, UriBuf};
 
 pub use record::{CallId, End, Outcome, Record, Side, Talk};
 pub use script::{Action, Script};
 
 use crate::fields;
+use call::{Call, Role};
 use callee::Callee;
 use caller::Caller;
-use desk::{Alarm, Alarms, Desk};
+use desk::{Alarms, Desk, Index};
 use dialog::{Dialog, put};
 use leg::{Leg, refuse};
 
@@ -48,6 +50,11 @@ pub struct Phone {
     scripts: BTreeMap<String, Script>,
     contact: Option<UriBuf>,
     calls: Vec<Call>,
+    by_call_id: BTreeMap<String, Vec<CallId>>,
+    /// Whose requests these are that we have sent.
+    clients: Index<ClientId>,
+    /// Whose requests these are that have come.
+    servers: Index<ServerId>,
     alarms: Alarms,
     registration: Registration,
 }
@@ -82,18 +89,6 @@ struct Registration {
     status: Option<StatusCode>,
 }
 
-struct Call {
-    id: CallId,
-    role: Role,
-    record: Record,
-    legs: Vec<Leg>,
-}
-
-enum Role {
-    Caller(Caller),
-    Callee(Callee),
-}
-
 impl Phone {
     /// A phone with this address-of-record.
     pub fn new(address: UriBuf) -> Phone {
@@ -107,6 +102,9 @@ impl Phone {
             scripts: BTreeMap::new(),
             contact: None,
             calls: Vec::new(),
+            by_call_id: BTreeMap::new(),
+            clients: Index::default(),
+            servers: Index::default(),
             alarms: Alarms::default(),
             registration: Registration::default(),
         }
@@ -188,19 +186,15 @@ impl Phone {
         }
         let mut desk = self.desk(now, endpoint);
         desk.furnish_request(&mut invite);
-        let client = desk.send(invite.clone());
-        let mut call = Call {
-            id,
-            role: Role::Caller(Caller { client, invite, hung_up: false }),
-            record: Record::new(&call_id, Side::Caller, order.script),
-            legs: Vec::new(),
-        };
+        let client = desk.send(id, invite.clone());
+        let role = Role::Caller(Caller { client, invite, hung_up: false });
+        let mut call = Call::new(id, role, Record::new(&call_id, Side::Caller, order.script), Vec::new());
         if client.is_none() {
             call.record.settle(Outcome::Unreachable(StatusCode::SERVICE_UNAVAILABLE));
         }
         let patience = self.patience;
         call.begin(&mut self.desk(now, endpoint), patience);
-        self.calls.push(call);
+        self.keep(call);
         id
     }
 
@@ -226,7 +220,7 @@ impl Phone {
         let contact = format!("<{}>;expires={expires};q={q}", elsewhere.as_ref().unwrap_or(desk.contact));
         put(request.headers_mut(), HeaderName::Contact, &contact);
         self.registration.status = None;
-        self.registration.client = self.desk(now, endpoint).send(request);
+        self.registration.client = endpoint.send(now, request, SendTo::NextHop, None).ok();
     }
 
     /// RFC 3261 §8.1.1: a request outside of a dialog.
@@ -259,32 +253,52 @@ impl Phone {
 
     fn calls_and_desk<'a>(&'a mut self, now: Instant, endpoint: &'a mut Endpoint) -> (&'a mut Vec<Call>, Desk<'a>) {
         let contact = self.contact.get_or_insert_with(|| contact(&self.address, self.transport, endpoint));
-        (&mut self.calls, Desk { now, endpoint, alarms: &mut self.alarms, contact })
+        (&mut self.calls, Desk { now, endpoint, alarms: &mut self.alarms, clients: &mut self.clients, contact })
     }
 
     // ---- events -----------------------------------------------------------------------------------------------------
 
     fn request_came(&mut self, now: Instant, endpoint: &mut Endpoint, server: ServerId, request: Request) {
-        let (calls, mut desk) = self.calls_and_desk(now, endpoint);
         if fields::to_tag(request.headers()).is_some() {
-            let found = calls.iter_mut().find(|call| call.leg_of(&request).is_some());
-            return match found {
-                Some(call) => call.request_came(&mut desk, server, request),
+            let call = self.of_dialog(&request);
+            if let Some(call) = call {
+                self.servers.insert(server, call);
+            }
+            let (calls, mut desk) = self.calls_and_desk(now, endpoint);
+            return match call {
+                Some(call) => calls[call.0].request_came(&mut desk, server, request),
                 None => refuse(&mut desk, server, &request, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
             };
         }
-        match request.method() {
+        let merged = self.named(&request).any(|call| call.is_merged(&request));
+        let status = match request.method() {
             // RFC 3261 §8.2.2.2: the same request by another way.
-            Method::Invite if calls.iter().any(|call| call.is_merged(&request)) => {
-                refuse(&mut desk, server, &request, StatusCode::LOOP_DETECTED);
-            }
-            Method::Invite => self.called(now, endpoint, server, request),
-            Method::Options => refuse(&mut desk, server, &request, StatusCode::OK),
-            Method::Bye => {
-                refuse(&mut desk, server, &request, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST);
-            }
-            _ => refuse(&mut desk, server, &request, StatusCode::METHOD_NOT_ALLOWED),
-        }
+            Method::Invite if merged => StatusCode::LOOP_DETECTED,
+            Method::Invite => return self.called(now, endpoint, server, request),
+            Method::Options => StatusCode::OK,
+            Method::Bye => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+            _ => StatusCode::METHOD_NOT_ALLOWED,
+        };
+        refuse(&mut self.desk(now, endpoint), server, &request, status);
+    }
+
+    /// The calls with the Call-ID of a request.
+    fn named(&self, request: &Request) -> impl Iterator<Item = &Call> {
+        let named = self.by_call_id.get(fields::call_id(request.headers()));
+        named.into_iter().flatten().map(|call| &self.calls[call.0])
+    }
+
+    fn of_dialog(&self, request: &Request) -> Option<CallId> {
+        self.named(request).find(|call| call.leg_of(request).is_some()).map(|call| call.id)
+    }
+
+    fn of_client(&self, client: ClientId) -> Option<CallId> {
+        self.clients.get(&client).copied()
+    }
+
+    fn keep(&mut self, call: Call) {
+        self.by_call_id.entry(call.record.call_id.clone()).or_default().push(call.id);
+        self.calls.push(call);
     }
 
     fn called(&mut self, now: Instant, endpoint: &mut Endpoint, server: ServerId, request: Request) {
@@ -297,45 +311,30 @@ impl Phone {
         let Some(dialog) = Dialog::of_callee(&request, &tag) else {
             return refuse(&mut desk, server, &request, StatusCode::BAD_REQUEST);
         };
-        let mut call = Call {
-            id,
-            role: Role::Callee(Callee { server, alive: true, invite: request, tag, answered: false }),
-            record: Record::new(&call_id, Side::Callee, script),
-            legs: vec![Leg::new(Side::Callee, dialog, true)],
-        };
+        let legs = vec![Leg::new(Side::Callee, dialog, true)];
+        let role = Role::Callee(Callee { server, alive: true, invite: request, tag, answered: false });
+        let mut call = Call::new(id, role, Record::new(&call_id, Side::Callee, script), legs);
         call.begin(&mut desk, patience);
-        self.calls.push(call);
+        self.servers.insert(server, id);
+        self.keep(call);
     }
 
     fn response_came(&mut self, now: Instant, endpoint: &mut Endpoint, client: ClientId, response: &Response) {
         if self.registration.client == Some(client) && response.status().is_final() {
             self.registration.status = Some(response.status());
         }
+        let Some(call) = self.of_client(client) else { return };
         let (calls, mut desk) = self.calls_and_desk(now, endpoint);
-        for call in calls.iter_mut() {
-            if call.caller().is_some_and(|caller| caller.client == Some(client)) {
-                return call.invite_response(&mut desk, response);
-            }
-            let id = call.id;
-            if let Some(at) = call.legs.iter().position(|leg| leg.has_client(client)) {
-                return call.legs[at].response(&mut desk, id, at, client, response);
-            }
-        }
+        calls[call.0].response_came(&mut desk, client, response);
     }
 
     fn failed(&mut self, now: Instant, endpoint: &mut Endpoint, client: ClientId, status: StatusCode) {
         if self.registration.client == Some(client) {
             self.registration.status = Some(status);
         }
+        let Some(call) = self.of_client(client) else { return };
         let (calls, mut desk) = self.calls_and_desk(now, endpoint);
-        for call in calls.iter_mut() {
-            if call.caller().is_some_and(|caller| caller.client == Some(client)) {
-                return call.invite_failed(status);
-            }
-            if let Some(leg) = call.legs.iter_mut().find(|leg| leg.has_client(client)) {
-                return leg.failed(&mut desk, client);
-            }
-        }
+        calls[call.0].request_failed(&mut desk, client, status);
     }
 
     fn alarm(&mut self, now: Instant, endpoint: &mut Endpoint, token: u64) {
@@ -346,139 +345,6 @@ impl Phone {
     }
 }
 
-impl Call {
-    fn begin(&mut self, desk: &mut Desk<'_>, patience: Duration) {
-        for (after, action) in &self.record.script.from_start {
-            desk.alarm(self.id, *after, Alarm::Act(*action));
-        }
-        desk.alarm(self.id, patience, Alarm::Patience);
-    }
-
-    fn follow_script_from_answer(&mut self, desk: &mut Desk<'_>) {
-        for (after, action) in &self.record.script.from_answer {
-            desk.alarm(self.id, *after, Alarm::Act(*action));
-        }
-    }
-
-    fn caller(&self) -> Option<&Caller> {
-        match &self.role {
-            Role::Caller(caller) => Some(caller),
-            Role::Callee(_) => None,
-        }
-    }
-
-    fn caller_mut(&mut self) -> Option<&mut Caller> {
-        match &mut self.role {
-            Role::Caller(caller) => Some(caller),
-            Role::Callee(_) => None,
-        }
-    }
-
-    fn callee(&self) -> Option<&Callee> {
-        match &self.role {
-            Role::Callee(callee) => Some(callee),
-            Role::Caller(_) => None,
-        }
-    }
-
-    fn callee_mut(&mut self) -> Option<&mut Callee> {
-        match &mut self.role {
-            Role::Callee(callee) => Some(callee),
-            Role::Caller(_) => None,
-        }
-    }
-
-    fn to_record(&self) -> Record {
-        let talks = self.legs.iter().filter(|leg| !leg.early).map(|leg| leg.talk.clone()).collect();
-        Record { talks, ..self.record.clone() }
-    }
-
-    fn is_busy(&self) -> bool {
-        self.record.outcome.is_none() || self.legs.iter().any(Leg::is_busy)
-    }
-
-    fn is_merged(&self, request: &Request) -> bool {
-        let Some(callee) = self.callee().filter(|callee| callee.alive) else { return false };
-        let (one, other) = (callee.invite.headers(), request.headers());
-        fields::call_id(one) == fields::call_id(other)
-            && fields::from_tag(one) == fields::from_tag(other)
-            && fields::cseq(one) == fields::cseq(other)
-    }
-
-    fn leg_of(&self, request: &Request) -> Option<usize> {
-        self.legs.iter().position(|leg| leg.dialog.has(request.headers()))
-    }
-
-    fn request_came(&mut self, desk: &mut Desk<'_>, server: ServerId, request: Request) {
-        let Some(at) = self.leg_of(&request) else { return };
-        if self.legs[at].early {
-            return refuse(desk, server, &request, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST);
-        }
-        let news = self.legs[at].request(desk, self.id, server, request);
-        self.learn(desk, news);
-    }
-
-    fn act(&mut self, desk: &mut Desk<'_>, action: Action) {
-        match action {
-            Action::Ring => self.ring(desk),
-            Action::Reject(status) => self.reject(desk, status),
-            Action::Answer if self.callee().is_some_and(|callee| !callee.answered) => self.answer(desk),
-            Action::Answer => {
-                let id = self.id;
-                for (at, leg) in self.legs.iter_mut().enumerate() {
-                    leg.accept_reinvite(desk, id, at);
-                }
-            }
-            Action::Reinvite => {
-                let id = self.id;
-                let talk = self.legs.iter_mut().enumerate().find(|(_, leg)| !leg.early && !leg.talk.surplus);
-                if let Some((at, leg)) = talk {
-                    leg.reinvite(desk, id, at);
-                }
-            }
-            Action::HangUp => self.hang_up(desk),
-        }
-    }
-
-    fn hang_up(&mut self, desk: &mut Desk<'_>) {
-        match &self.role {
-            Role::Caller(_) if self.record.outcome.is_none() => return self.cancel(desk),
-            Role::Callee(callee) if !callee.answered => return self.reject(desk, StatusCode::DECLINE),
-            _ => {}
-        }
-        for leg in &mut self.legs {
-            leg.hang_up(desk);
-        }
-    }
-
-    fn alarm(&mut self, desk: &mut Desk<'_>, alarm: Alarm) {
-        let id = self.id;
-        match alarm {
-            Alarm::Act(action) => self.act(desk, action),
-            Alarm::Patience if self.record.outcome.is_some() => {}
-            Alarm::Patience => match &self.role {
-                Role::Caller(_) => self.cancel(desk),
-                Role::Callee(_) => self.reject(desk, StatusCode::TEMPORARILY_UNAVAILABLE),
-            },
-            Alarm::RepeatAnswer { leg, cseq, sent } => {
-                let Some(found) = self.legs.get_mut(leg) else { return };
-                let news = found.repeat_answer(desk, id, leg, cseq, sent);
-                self.learn(desk, news);
-            }
-            Alarm::Retry { leg } => {
-                if let Some(found) = self.legs.get_mut(leg) {
-                    found.reinvite(desk, id, leg);
-                }
-            }
-            Alarm::GiveUpReinvite { leg, client } => {
-                if let Some(leg) = self.legs.get_mut(leg) {
-                    leg.give_up_reinvite(desk, client);
-                }
-            }
-        }
-    }
-}
-
 impl TransactionUser for Phone {
     type Message = ();
 
@@ -486,38 +352,25 @@ impl TransactionUser for Phone {
         match event {
             Event::Request { server, request, .. } => self.request_came(now, endpoint, server, request),
             Event::Ack { request, .. } => {
+                let Some(call) = self.of_dialog(&request) else { return };
                 let (calls, mut desk) = self.calls_and_desk(now, endpoint);
-                for call in calls.iter_mut() {
-                    if let Some(at) = call.leg_of(&request) {
-                        let news = call.legs[at].ack(&mut desk, &request);
-                        return call.learn(&mut desk, news);
-                    }
-                }
+                calls[call.0].ack_came(&mut desk, &request);
             }
             Event::Cancelled { server, .. } => {
+                let Some(call) = self.servers.get(&server).copied() else { return };
                 let (calls, mut desk) = self.calls_and_desk(now, endpoint);
-                for call in calls.iter_mut() {
-                    if call.callee().is_some_and(|callee| callee.server == server) {
-                        return call.cancelled(&mut desk);
-                    }
-                    if let Some(leg) = call.legs.iter_mut().find(|leg| leg.has_asked(server)) {
-                        return leg.reinvite_cancelled(&mut desk);
-                    }
-                }
+                calls[call.0].invite_cancelled(&mut desk, server);
             }
-            Event::ServerEnded { server, reason } => {
-                let fits = |call: &&mut Call| call.callee().is_some_and(|callee| callee.server == server);
-                if let Some(call) = self.calls.iter_mut().find(fits) {
-                    call.invite_server_ended(reason);
+            Event::ServerEnded { server, .. } => {
+                if let Some(call) = self.servers.remove(&server) {
+                    self.calls[call.0].server_ended(server);
                 }
             }
             Event::Response { client, response, .. } => self.response_came(now, endpoint, client, &response),
             Event::Failed { client, status } => self.failed(now, endpoint, client, status),
             Event::ClientEnded { client } => {
-                for call in &mut self.calls {
-                    if let Some(caller) = call.caller_mut().filter(|caller| caller.client == Some(client)) {
-                        caller.client = None;
-                    }
+                if let Some(call) = self.clients.remove(&client) {
+                    self.calls[call.0].client_ended(client);
                 }
             }
             Event::TimerFired { token, .. } => self.alarm(now, endpoint, token),
