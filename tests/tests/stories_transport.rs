@@ -55,6 +55,36 @@ fn a_server_that_is_silent_is_followed_by_the_next() {
     story.ends();
 }
 
+/// What can't be delivered to the server that was left has nothing to do with the next one: here the ACK of the 503.
+#[test]
+fn trouble_with_the_server_that_was_left_does_not_harm_the_next() {
+    let story = story(13);
+    let alice = story.person("alice");
+    let one = story.person_with("one", "sip:service@service.test");
+    let two = story.person_with("two", "sip:service@service.test");
+    let servers = [(&one, Transport::Tcp), (&two, Transport::Udp)];
+    for (person, transport) in servers {
+        let mut world = story.world_mut();
+        let address = world.address(person.node(), transport).unwrap();
+        world.zone_mut().server("service.test", transport, address);
+    }
+    two.usually_answers(millis(10), millis(20));
+    alice.calls_uri("sip:service@service.test");
+    story.a_moment();
+    one.rejects(StatusCode::SERVICE_UNAVAILABLE);
+    // The 503 is on its way; the ACK will not come through, which is noticed after 20 s, while the next server is being
+    // asked.
+    story.run_for(millis(5));
+    story.world_mut().partition(alice.node(), one.node(), secs(300));
+    story.world_mut().set_down(two.node(), true);
+    story.run_for(secs(25));
+    story.world_mut().set_down(two.node(), false);
+    story.run_for(secs(10));
+    story.expect(alice.talks() && two.talks(), "alice talks to the second");
+    alice.hangs_up();
+    story.ends();
+}
+
 /// RFC 3261 §21.5.4 through a proxy: its caller hears 500, since the 503 was meant for the proxy (§16.7 step 6).
 #[test]
 fn a_proxy_keeps_a_503_to_itself() {

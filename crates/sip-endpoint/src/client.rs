@@ -43,6 +43,22 @@ struct Retry {
     /// The request as its user gave it: without our Via.
     request: Request,
     targets: VecDeque<Target>,
+    /// The current attempt goes over a stream because the request is long; should that be impossible, and only then,
+    /// this datagram target is tried after all (RFC 3261 §18.1.1).
+    datagram: Option<Target>,
+}
+
+/// Why the next target is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Because {
+    /// It is the first.
+    Begin,
+    /// The one before has said 503 (RFC 3263 §4.3).
+    Refused,
+    /// The one before has said nothing.
+    Silent,
+    /// The one before could not be sent to.
+    NotSent,
 }
 
 /// How far the CANCEL of an INVITE has come.
@@ -146,7 +162,7 @@ impl Clients {
         let orders = machine.handle(ClientInput::Response(response), &core.settings.timers);
         let sends = orders.into_iter().filter(|order| matches!(order, Order::Send(_))).collect();
         self.obey(core, now, key, sends, None);
-        self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE);
+        self.next_attempt(core, now, key, Because::Refused, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     pub(crate) fn timer_fired(&mut self, core: &mut Core, now: Instant, key: Key, timer: Timer) {
@@ -192,7 +208,7 @@ impl Clients {
             // Cancelled before it was ever sent.
             return self.fail(core, key, StatusCode::REQUEST_TERMINATED);
         }
-        self.next_attempt(core, now, key, failure);
+        self.next_attempt(core, now, key, Because::Begin, failure);
     }
 
     fn send(
@@ -216,7 +232,7 @@ impl Clients {
                 NextHop::Known(target) => VecDeque::from([target]),
                 NextHop::Lookup(lookup) => {
                     let key = self.insert(request.method().clone(), mark);
-                    let retry = Retry { request, targets: VecDeque::new() };
+                    let retry = Retry { request, targets: VecDeque::new(), datagram: None };
                     if let Some(entry) = self.entries.get_mut(key) {
                         entry.retry = Some(Box::new(retry));
                     }
@@ -231,9 +247,9 @@ impl Clients {
         }
         let key = self.insert(request.method().clone(), mark);
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.retry = Some(Box::new(Retry { request, targets }));
+            entry.retry = Some(Box::new(Retry { request, targets, datagram: None }));
         }
-        self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE);
+        self.next_attempt(core, now, key, Because::Begin, StatusCode::SERVICE_UNAVAILABLE);
         Ok(key)
     }
 
@@ -315,35 +331,15 @@ impl Clients {
     }
 
     /// Tries the next target; when there is none the request has failed with `failure`.
-    fn next_attempt(&mut self, core: &mut Core, now: Instant, key: Key, failure: StatusCode) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
-        };
-        let Some(mut retry) = entry.retry.take() else {
-            return self.fail(core, key, failure);
-        };
-        let Some((target, destination)) = std::iter::from_fn(|| retry.targets.pop_front())
-            .find_map(|target| Some((target.clone(), core.destination(target).ok()?)))
-        else {
-            return self.fail(core, key, failure);
-        };
+    fn next_attempt(&mut self, core: &mut Core, now: Instant, key: Key, because: Because, failure: StatusCode) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(mut retry) = entry.retry.take() else { return self.fail(core, key, failure) };
+        let Some(destination) = retry.next_destination(core, because) else { return self.fail(core, key, failure) };
         entry.armed.cancel_all(&mut core.wheel);
         if entry.machine.take().is_some() {
             entry.attempt = entry.attempt.wrapping_add(1);
         }
-        let destination = if core.is_too_long_for(&target, &retry.request) {
-            match core.over_stream(&target) {
-                Some(stream) => {
-                    // §18.1.1: should the stream fail, the datagram is tried after all.
-                    retry.targets.push_front(target);
-                    stream
-                }
-                None => destination,
-            }
-        } else {
-            destination
-        };
-        let request = if retry.targets.is_empty() {
+        let request = if retry.targets.is_empty() && retry.datagram.is_none() {
             retry.request
         } else {
             let request = retry.request.clone();
@@ -441,8 +437,10 @@ impl Clients {
         }
         match ended {
             None => {}
-            Some(Reason::Timeout) => self.next_attempt(core, now, key, StatusCode::REQUEST_TIMEOUT),
-            Some(Reason::TransportFailed) => self.next_attempt(core, now, key, StatusCode::SERVICE_UNAVAILABLE),
+            Some(Reason::Timeout) => self.next_attempt(core, now, key, Because::Silent, StatusCode::REQUEST_TIMEOUT),
+            Some(Reason::TransportFailed) => {
+                self.next_attempt(core, now, key, Because::NotSent, StatusCode::SERVICE_UNAVAILABLE);
+            }
             Some(Reason::CancelTimeout) => self.fail(core, key, StatusCode::REQUEST_TERMINATED),
             Some(_) => self.end(core, key),
         }
@@ -472,6 +470,31 @@ impl Clients {
             }
             _ => core.event(Event::ClientEnded { client: ClientId(key) }),
         }
+    }
+}
+
+impl Retry {
+    /// Where the next attempt goes.
+    fn next_destination(&mut self, core: &Core, because: Because) -> Option<Destination> {
+        if let Some(datagram) = self.datagram.take()
+            && because == Because::NotSent
+        {
+            return core.destination(datagram).ok();
+        }
+        while let Some(target) = self.targets.pop_front() {
+            let Ok(destination) = core.destination(target.clone()) else { continue };
+            if !core.is_too_long_for(&target, &self.request) {
+                return Some(destination);
+            }
+            return Some(match core.over_stream(&target) {
+                Some(stream) => {
+                    self.datagram = Some(target);
+                    stream
+                }
+                None => destination,
+            });
+        }
+        None
     }
 }
 
