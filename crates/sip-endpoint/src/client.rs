@@ -172,8 +172,10 @@ impl Clients {
         }
     }
 
-    pub(crate) fn transmit_failed(&mut self, core: &mut Core, now: Instant, key: Key) {
-        self.step(core, now, key, ClientInput::TransportFailed);
+    pub(crate) fn transmit_failed(&mut self, core: &mut Core, now: Instant, key: Key, attempt: u8) {
+        if self.entries.get(key).is_some_and(|entry| entry.attempt & 0x7f == attempt) {
+            self.step(core, now, key, ClientInput::TransportFailed);
+        }
     }
 
     pub(crate) fn resolved(
@@ -183,7 +185,7 @@ impl Clients {
         token: u64,
         result: Result<Vec<Target>, LookupError>,
     ) {
-        let Some(Token::Client(key)) = Token::read(token) else {
+        let Some(Token::Client(key, _)) = Token::read(token) else {
             return;
         };
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.machine.is_none()) else {
@@ -236,7 +238,7 @@ impl Clients {
                     if let Some(entry) = self.entries.get_mut(key) {
                         entry.retry = Some(Box::new(retry));
                     }
-                    core.outputs.push_back(Output::Lookup { token: Token::Client(key).write(), request: lookup });
+                    core.outputs.push_back(Output::Lookup { token: Token::Client(key, 0).write(), request: lookup });
                     return Ok(key);
                 }
             },
@@ -414,7 +416,11 @@ impl Clients {
                     let Some(to) = entry.destination.clone() else {
                         continue;
                     };
-                    core.outputs.push_back(Output::Transmit { to, bytes, token: Token::Client(key).write() });
+                    core.outputs.push_back(Output::Transmit {
+                        to,
+                        bytes,
+                        token: Token::Client(key, entry.attempt).write(),
+                    });
                 }
                 Order::SetTimer(timer, after) => {
                     entry.armed.set(&mut core.wheel, now, timer, after, Due::Client(key, timer));

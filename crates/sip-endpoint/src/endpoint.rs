@@ -86,7 +86,7 @@ impl Endpoint {
             Input::Received { flow, received: Err(refusal) } => self.refuse(&flow, &refusal),
             Input::TransmitFailed { token } => match Token::read(token) {
                 Some(Token::Server(key)) => self.servers.transmit_failed(&mut self.core, now, key),
-                Some(Token::Client(key)) => self.clients.transmit_failed(&mut self.core, now, key),
+                Some(Token::Client(key, attempt)) => self.clients.transmit_failed(&mut self.core, now, key, attempt),
                 None => {}
             },
             Input::ConnectionClosed { flow } => self.core.event(Event::FlowEnded { flow }),
@@ -280,26 +280,36 @@ fn names(sent_by: &str, uri: &SipUri<'_>) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     Server(Key),
-    Client(Key),
+    /// With the attempt, so that trouble with a target that was left does not end the attempt at the next.
+    Client(Key, u8),
 }
 
 impl Token {
     const CLIENT: u64 = 1 << 63;
+    const ATTEMPT: u32 = 56;
+    const SLOT: u32 = 32;
 
-    /// 31 bits of slot and 32 of generation; a generation is never 0, so neither is a token.
+    /// A bit for the side, 7 of attempt, 24 of slot and 32 of generation; a generation is never 0, so neither is a token.
+    /// Of a slot beyond 24 bits nothing is told, as if nobody had wanted to know.
     pub(crate) fn write(self) -> u64 {
-        let pack = |key: Key| u64::from(key.slot & 0x7fff_ffff) << 32 | u64::from(key.generation);
+        let pack = |key: Key| match key.slot {
+            0..=0xff_ffff => u64::from(key.slot) << Token::SLOT | u64::from(key.generation),
+            _ => 0,
+        };
         match self {
             Token::Server(key) => pack(key),
-            Token::Client(key) => pack(key) | Token::CLIENT,
+            Token::Client(key, attempt) => match pack(key) {
+                0 => 0,
+                packed => packed | Token::CLIENT | u64::from(attempt & 0x7f) << Token::ATTEMPT,
+            },
         }
     }
 
     pub(crate) fn read(token: u64) -> Option<Token> {
-        let key = Key { slot: (token >> 32) as u32 & 0x7fff_ffff, generation: token as u32 };
+        let key = Key { slot: (token >> Token::SLOT) as u32 & 0xff_ffff, generation: token as u32 };
         match token {
             0 => None,
-            token if token & Token::CLIENT != 0 => Some(Token::Client(key)),
+            token if token & Token::CLIENT != 0 => Some(Token::Client(key, (token >> Token::ATTEMPT) as u8 & 0x7f)),
             _ => Some(Token::Server(key)),
         }
     }
