@@ -10,12 +10,12 @@ use bytes::Bytes;
 use cordboard_fuzz::steps;
 use libfuzzer_sys::fuzz_target;
 use sip_endpoint::{
-    ClientId, Destination, Endpoint, Event, Input, Listener, Load, LookupError, Output, SendTo,
-    ServerId, Settings, Target, Timers,
+    ClientId, Destination, Endpoint, Event, Input, Listener, Load, LookupError, Output, SendTo, ServerId, Settings,
+    Target, Timers,
 };
 use sip_message::{
-    ConnectionId, Flow, HeaderName, Limits, ListenerId, Message, Request, Response, StatusCode,
-    Transport, parse_datagram,
+    ConnectionId, Flow, HeaderName, Limits, ListenerId, Message, Request, Response, StatusCode, Transport,
+    parse_datagram,
 };
 
 fuzz_target!(|script: &[u8]| {
@@ -105,9 +105,7 @@ impl World {
                     self.happen(Input::TransmitFailed { token });
                 }
             }
-            b'z' => self.happen(Input::ConnectionClosed {
-                flow: flow(Transport::Tcp),
-            }),
+            b'z' => self.happen(Input::ConnectionClosed { flow: flow(Transport::Tcp) }),
             b'o' => self.endpoint.set_shedding(text.is_empty()),
             _ => return,
         }
@@ -142,9 +140,7 @@ impl World {
         let Some((server, request)) = self.servers.pop_front() else {
             return;
         };
-        let _ = self
-            .endpoint
-            .respond(self.now, server, Response::to(&request, status));
+        let _ = self.endpoint.respond(self.now, server, Response::to(&request, status));
         if status.is_provisional() {
             self.servers.push_back((server, request));
         }
@@ -168,10 +164,7 @@ impl World {
             return;
         };
         let mut response = Response::to(&request, status);
-        let tagged = format!(
-            "{};tag=peer",
-            request.headers().first(HeaderName::To).unwrap_or("")
-        );
+        let tagged = format!("{};tag=peer", request.headers().first(HeaderName::To).unwrap_or(""));
         let _ = response.headers_mut().set(HeaderName::To, tagged);
         self.receive(flow(Transport::Udp), &response.to_bytes());
         if status.is_provisional() {
@@ -184,9 +177,7 @@ impl World {
             match output {
                 Output::Transmit { to, bytes, token } => self.transmitted(&to, bytes, token),
                 Output::Lookup { token, .. } => self.lookups.push_back(token),
-                Output::Event(Event::Request {
-                    server, request, ..
-                }) => self.servers.push_back((server, request)),
+                Output::Event(Event::Request { server, request, .. }) => self.servers.push_back((server, request)),
                 Output::Event(Event::ServerEnded { server, .. }) => {
                     self.servers.retain(|(open, _)| *open != server);
                 }
@@ -245,11 +236,7 @@ fn flow(transport: Transport) -> Flow {
 
 fn targets() -> Vec<Target> {
     [Transport::Udp, Transport::Tcp]
-        .map(|transport| Target {
-            transport,
-            addr: address("192.0.2.9:5060"),
-            server_name: None,
-        })
+        .map(|transport| Target { transport, addr: address("192.0.2.9:5060"), server_name: None })
         .to_vec()
 }
 

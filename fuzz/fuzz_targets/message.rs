@@ -41,10 +41,7 @@ fn look_at_every_header(message: &Message) {
 fn forward(mut message: Message) {
     const OURS: &str = "SIP/2.0/UDP proxy.example.test;branch=z9hG4bKours";
     let before: Vec<String> = vias(&message);
-    message
-        .headers_mut()
-        .push_front(HeaderName::Via, OURS)
-        .expect("our Via is one line");
+    message.headers_mut().push_front(HeaderName::Via, OURS).expect("our Via is one line");
     let mut forwarded = read_unlimited(&message.to_bytes());
     assert_eq!(vias(&forwarded)[0], OURS);
     assert_eq!(vias(&forwarded)[1..], before);
@@ -53,17 +50,11 @@ fn forward(mut message: Message) {
 }
 
 fn vias(message: &Message) -> Vec<String> {
-    message
-        .headers()
-        .values(HeaderName::Via)
-        .map(str::to_owned)
-        .collect()
+    message.headers().values(HeaderName::Via).map(str::to_owned).collect()
 }
 
 fn find(octets: &[u8], wanted: &[u8]) -> Option<usize> {
-    octets
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+    octets.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn read(octets: &Bytes) -> Message {

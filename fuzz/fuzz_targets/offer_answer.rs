@@ -5,8 +5,7 @@
 use cordboard_fuzz::steps;
 use libfuzzer_sys::fuzz_target;
 use sdp::{
-    Capabilities, Codec, Input, OfferAnswer, Origin, PayloadType, SessionDescription, Side, State,
-    StreamCapability,
+    Capabilities, Codec, Input, OfferAnswer, Origin, PayloadType, SessionDescription, Side, State, StreamCapability,
 };
 
 fuzz_target!(|script: &[u8]| {
@@ -22,10 +21,7 @@ fuzz_target!(|script: &[u8]| {
         match machine.handle(input) {
             Ok(_) => {}
             Err(violation) => {
-                assert!(
-                    !is_ours,
-                    "we may not send what we wrote: {violation:?} {shown}"
-                );
+                assert!(!is_ours, "we may not send what we wrote: {violation:?} {shown}");
                 let after = (machine.state(), machine.agreement().cloned());
                 assert_eq!(before, after, "a refused step changes nothing");
             }
@@ -38,18 +34,11 @@ fuzz_target!(|script: &[u8]| {
 });
 
 /// The step that a letter names; ours are written from our wishes, and only where our side may speak.
-fn input(
-    letter: u8,
-    text: &[u8],
-    machine: &OfferAnswer,
-    wishes: &mut Capabilities,
-) -> Option<Input> {
+fn input(letter: u8, text: &[u8], machine: &OfferAnswer, wishes: &mut Capabilities) -> Option<Input> {
     match letter {
         b'o' => Some(Input::RemoteOffer(SessionDescription::parse(text).ok()?)),
         b'a' => Some(Input::RemoteAnswer(SessionDescription::parse(text).ok()?)),
-        b'O' => {
-            (machine.state() == State::Idle).then(|| Input::LocalOffer(wishes.offer_in(machine)))
-        }
+        b'O' => (machine.state() == State::Idle).then(|| Input::LocalOffer(wishes.offer_in(machine))),
         b'A' => {
             let (Side::Remote, offer) = machine.pending_offer()? else {
                 return None;
@@ -71,10 +60,6 @@ fn input(
 fn phone() -> Capabilities {
     let host = [192, 0, 2, 1].into();
     let events = PayloadType::new(101).expect("101 is a payload type");
-    let codecs = [
-        Codec::g722(),
-        Codec::pcma(),
-        Codec::telephone_event(events, 8000),
-    ];
+    let codecs = [Codec::g722(), Codec::pcma(), Codec::telephone_event(events, 8000)];
     Capabilities::new(Origin::new(1, host), host).with(StreamCapability::audio(49170, &codecs))
 }

@@ -14,11 +14,7 @@ fuzz_target!(|lines: &str| {
     assert!(uri.equivalent(&uri), "a URI is equivalent to itself");
     let key = uri.address_of_record();
     if let Ok(key) = Uri::parse(&key) {
-        assert_eq!(
-            key.address_of_record(),
-            key.as_str(),
-            "the key is its own key"
-        );
+        assert_eq!(key.address_of_record(), key.as_str(), "the key is its own key");
     }
     if let Some(Ok(other)) = lines.next().map(Uri::parse) {
         assert_eq!(uri.equivalent(&other), other.equivalent(&uri));
@@ -58,7 +54,5 @@ fn nothing_is_injected(uri: &Uri<'_>, value: &str) {
 
 fn params(uri: &UriBuf) -> String {
     let uri = uri.as_uri();
-    uri.sip()
-        .map(|sip| sip.params().to_string())
-        .unwrap_or_default()
+    uri.sip().map(|sip| sip.params().to_string()).unwrap_or_default()
 }

@@ -162,10 +162,15 @@ fn play_out(seed: u64, plan: &Plan) -> (Story, Cast) {
 fn all_sides(plan: &Plan, cast: &Cast) -> Vec<Sides> {
     let callers: Vec<_> = cast.callers.iter().map(by_call).collect();
     let callees: Vec<_> = cast.callees.iter().map(by_call).collect();
-    let sides = plan.calls.iter().map(|call| Sides {
-        caller: callers[call.caller].get(&call.call_id).expect("every call was placed")[0].clone(),
+    let sides = plan.calls.iter().map(|call| {
         // A callee is called again when an INVITE that got no answer was sent once more by another way (RFC 3263 §4.3).
-        callees: callees.iter().filter_map(|callee| callee.get(&call.call_id)).flatten().cloned().collect(),
+        let found = callees.iter().enumerate().flat_map(|(number, records)| {
+            let records = records.get(&call.call_id).into_iter().flatten();
+            records.map(move |record| (number, record.clone()))
+        });
+        let (numbers, callees) = found.unzip();
+        let caller = callers[call.caller].get(&call.call_id).expect("every call was placed")[0].clone();
+        Sides { caller, callees, numbers }
     });
     sides.collect()
 }

@@ -173,7 +173,7 @@ impl CallPlan {
             at: random.duration(millis(0), millis(60_000)),
             caller: random.below(CALLERS as u64) as usize,
             script,
-            is_long: random.chance(0.0),
+            is_long: random.chance(0.05),
             cancels_at,
             callees,
         }

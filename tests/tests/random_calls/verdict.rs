@@ -27,6 +27,8 @@ use crate::plan::{CallPlan, Decision, Plan};
 pub struct Sides {
     pub caller: Record,
     pub callees: Vec<Record>,
+    /// Which of the called phones they are of.
+    pub numbers: Vec<usize>,
 }
 
 impl Sides {
@@ -37,6 +39,7 @@ impl Sides {
             .or_else(|| self.outcomes_match())
             .or_else(|| self.ends_match())
             .or_else(|| if plan.may_lose() { None } else { self.nothing_was_lost(plan) })
+            .or_else(|| if plan.may_lose() { None } else { self.nobody_waits_for_ever(plan, call) })
             .or_else(|| if plan.may_lose() || plan.callees > 1 { None } else { self.as_planned(plan, call) })
     }
 
@@ -120,6 +123,9 @@ impl Sides {
             Some(Outcome::TimedOut | Outcome::Unreachable(_)) => return Some("the caller got no answer".into()),
             _ => {}
         }
+        if let Some(callee) = self.callees.iter().find(|callee| callee.no_ack) {
+            return Some(format!("a rejection was not acknowledged: {callee:?}"));
+        }
         let lost = [Outcome::Unacknowledged, Outcome::Undeliverable];
         if let Some(callee) = self.callees.iter().find(|callee| lost.map(Some).contains(&callee.outcome)) {
             return Some(format!("a callee was not heard: {callee:?}"));
@@ -132,6 +138,16 @@ impl Sides {
         let talks = self.all().flat_map(|record| &record.talks);
         let forgotten = talks.filter(|talk| !hung_up(&talk.local_tag, talk.end)).count();
         (forgotten > 0).then(|| "a talk has ended though nobody has hung up".to_owned())
+    }
+
+    /// A phone that only rings is released: by an answer elsewhere, by the caller, or by Timer C (RFC 3261 §16.7 step 10,
+    /// §16.8), before it loses its own patience.
+    fn nobody_waits_for_ever(&self, plan: &Plan, call: &CallPlan) -> Option<String> {
+        let mut waiting = self.callees.iter().zip(&self.numbers).filter(|(callee, number)| {
+            let waits = call.callees[**number].decision == Decision::Waits;
+            waits && plan.proxies > 0 && callee.outcome != Some(Outcome::Cancelled)
+        });
+        waiting.next().map(|(callee, _)| format!("a callee was left to ring: {callee:?}"))
     }
 
     /// One callee, and nothing is lost: what was planned happens.

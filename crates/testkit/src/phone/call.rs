@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_endpoint::{ClientId, ServerId};
+use sip_endpoint::{ClientId, Ended, ServerId};
 use sip_message::{Request, Response, StatusCode};
 
 use super::callee::Callee;
@@ -62,9 +62,9 @@ impl Call {
         }
     }
 
-    pub(crate) fn server_ended(&mut self, server: ServerId) {
+    pub(crate) fn server_ended(&mut self, server: ServerId, reason: Ended) {
         if self.callee().is_some_and(|callee| callee.server == server) {
-            self.invite_server_ended();
+            self.invite_server_ended(reason);
         }
     }
 

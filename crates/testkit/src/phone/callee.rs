@@ -1,6 +1,6 @@
 //! The called side of an INVITE: RFC 3261 §13.3, and CANCEL (§9.2).
 
-use sip_endpoint::ServerId;
+use sip_endpoint::{Ended, ServerId};
 use sip_message::header::To;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 
@@ -88,7 +88,8 @@ impl Call {
         sent
     }
 
-    pub(crate) fn invite_server_ended(&mut self) {
+    pub(crate) fn invite_server_ended(&mut self, reason: Ended) {
+        self.record.no_ack |= reason == Ended::NoAck;
         let Some(callee) = self.callee_mut() else { return };
         callee.alive = false;
         if !callee.answered {

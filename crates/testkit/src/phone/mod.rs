@@ -361,9 +361,9 @@ impl TransactionUser for Phone {
                 let (calls, mut desk) = self.calls_and_desk(now, endpoint);
                 calls[call.0].invite_cancelled(&mut desk, server);
             }
-            Event::ServerEnded { server, .. } => {
+            Event::ServerEnded { server, reason } => {
                 if let Some(call) = self.servers.remove(&server) {
-                    self.calls[call.0].server_ended(server);
+                    self.calls[call.0].server_ended(server, reason);
                 }
             }
             Event::Response { client, response, .. } => self.response_came(now, endpoint, client, &response),

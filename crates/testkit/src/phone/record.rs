@@ -79,6 +79,8 @@ pub struct Record {
     pub talks: Vec<Talk>,
     /// Whether the caller was told that it rings.
     pub rang: bool,
+    /// Nobody has acknowledged our rejection (RFC 3261 §17.2.1, Timer H).
+    pub no_ack: bool,
     /// What the phone does of its own accord.
     pub(crate) script: Script,
 }
@@ -92,6 +94,7 @@ impl Record {
             contradictions: Vec::new(),
             talks: Vec::new(),
             rang: false,
+            no_ack: false,
             script,
         }
     }
