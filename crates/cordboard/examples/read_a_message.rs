@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Reading keeps the octets in one shared buffer and notes where each line lies. A typed header is read when it is asked
-//! for, and a change is a span that points elsewhere: what is left alone is printed as it came.
+//! for, and a change is a span that points elsewhere: what is left alone is printed as it came, but for folds and the
+//! white space around a value.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::error::Error;
