@@ -1,13 +1,9 @@
 //! A call that rings and is declined, between two endpoints in virtual time, over a network that loses a third of what
 //! it carries. Prints what was sent, and what was lost.
-//!
-//! ```console
-//! $ cargo run --example simulate_a_call -- 7
-//! ```
+//! `cargo run --example simulate_a_call -- SEED`: the same seed gives the same run.
 //!
 //! [`Simulation::run`] is all that a driver of endpoints has to do; `sip-stack` does it with sockets, and `testkit` with
-//! whole networks of phones and proxies. Alice and bob say everything once: what the network loses, their endpoints
-//! repeat. The argument is the seed, and the same one gives the same run.
+//! whole networks of phones and proxies. Alice and bob say everything once: what is lost, their endpoints repeat.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::collections::BTreeMap;
@@ -22,7 +18,7 @@ use sip_message::{Flow, HeaderName, Limits, ListenerId, Method, Request, Respons
 pub(crate) struct Phone {
     name: &'static str,
     address: SocketAddr,
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     rings: Option<(ServerId, Request)>,
     /// The final response that was sent, or that came.
     pub(crate) answer: Option<StatusCode>,
@@ -43,7 +39,6 @@ impl Phone {
                 self.answer = Some(StatusCode::DECLINE);
             }
             Event::Response { response, .. } if response.status().is_final() => self.answer = Some(response.status()),
-            Event::Failed { status, .. } => self.answer = Some(status),
             _ => {}
         }
     }
@@ -52,7 +47,8 @@ impl Phone {
 /// Two phones, what is on its way between them, and the time.
 pub(crate) struct Simulation {
     pub(crate) phones: [Phone; 2],
-    on_the_way: BTreeMap<(Instant, u64), (usize, Bytes)>,
+    /// By when it arrives, in the order of sending.
+    on_the_way: BTreeMap<(Instant, usize), (usize, Bytes)>,
     began: Instant,
     now: Instant,
     chance: u64,
@@ -64,10 +60,10 @@ impl Simulation {
     /// Alice at 192.0.2.1 and bob at 192.0.2.2. Of `began` nothing is used but that it is an instant.
     pub(crate) fn new(seed: u64, began: Instant) -> Simulation {
         let phone = |name, last| {
-            let address = SocketAddr::from(([192, 0, 2, last], 5060));
-            let sent_by = address.ip().to_string().into();
+            let local = SocketAddr::from(([192, 0, 2, last], 5060));
+            let sent_by = local.ip().to_string().into();
             let settings = Settings {
-                listeners: vec![Listener { id: ListenerId(0), transport: Transport::Udp, local: address, sent_by }],
+                listeners: vec![Listener { id: ListenerId(0), transport: Transport::Udp, local, sent_by }],
                 partition: 0,
                 seed: seed ^ u64::from(last),
                 datagram_limit: 1_300,
@@ -75,7 +71,7 @@ impl Simulation {
                 timers: sip_endpoint::Timers::default(),
                 product: "".into(),
             };
-            Phone { name, address, endpoint: Endpoint::new(settings), rings: None, answer: None }
+            Phone { name, address: local, endpoint: Endpoint::new(settings), rings: None, answer: None }
         };
         let phones = [phone("alice", 1), phone("bob", 2)];
         Simulation { phones, on_the_way: BTreeMap::new(), began, now: began, chance: seed, ladder: Vec::new() }
@@ -123,13 +119,12 @@ impl Simulation {
         let lost = (self.chance >> 33).is_multiple_of(3);
         let text = String::from_utf8_lossy(&octets);
         let first_line = text.lines().next().unwrap_or_default();
-        let (sender, receiver) = (self.phones[from].name, self.phones[1 - from].name);
-        let fate = if lost { ", lost" } else { "" };
-        let seconds = self.now.saturating_duration_since(self.began).as_secs_f64();
-        self.ladder.push(format!("{seconds:8.3}  {sender:>5} ──► {receiver:<5}  {first_line}{fate}"));
+        let [sender, receiver] = [from, 1 - from].map(|at| self.phones[at].name);
+        let (age, fate) = (self.now - self.began, if lost { ", lost" } else { "" });
+        self.ladder.push(format!("{:8.3}  {sender:>5} ──► {receiver:<5}  {first_line}{fate}", age.as_secs_f64()));
         if !lost {
-            let order = self.ladder.len() as u64;
-            self.on_the_way.insert((self.now + Duration::from_millis(20), order), (1 - from, octets));
+            let arrival = (self.now + Duration::from_millis(20), self.ladder.len());
+            self.on_the_way.insert(arrival, (1 - from, octets));
         }
     }
 }

@@ -291,6 +291,10 @@ impl Clients {
             return Ok(());
         }
         entry.cancel = Cancel::Wanted { reason: reason.map(Into::into) };
+        // Nobody wants it to be tried elsewhere. One that is still looked up needs its request to be told apart.
+        if entry.machine.is_some() {
+            entry.retry = None;
+        }
         self.send_wanted_cancel(core, now, key);
         Ok(())
     }
