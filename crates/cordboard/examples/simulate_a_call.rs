@@ -47,7 +47,6 @@ impl Phone {
 /// Two phones, what is on its way between them, and the time.
 pub(crate) struct Simulation {
     pub(crate) phones: [Phone; 2],
-    /// By when it arrives, in the order of sending.
     on_the_way: BTreeMap<(Instant, usize), (usize, Bytes)>,
     began: Instant,
     now: Instant,
@@ -123,8 +122,7 @@ impl Simulation {
         let (age, fate) = (self.now - self.began, if lost { ", lost" } else { "" });
         self.ladder.push(format!("{:8.3}  {sender:>5} ──► {receiver:<5}  {first_line}{fate}", age.as_secs_f64()));
         if !lost {
-            let arrival = (self.now + Duration::from_millis(20), self.ladder.len());
-            self.on_the_way.insert(arrival, (1 - from, octets));
+            self.on_the_way.insert((self.now + Duration::from_millis(20), self.ladder.len()), (1 - from, octets));
         }
     }
 }
