@@ -1,4 +1,5 @@
-//! The examples of `crates/cordboard/examples` do what they say at their top.
+//! The examples of `crates/cordboard/examples` do what they say at their top, and the stories of
+//! `docs/manual/testing.md` go as they are told there.
 #![allow(missing_docs, reason = "the names are the claims")]
 
 #[allow(dead_code, reason = "main is for who runs it")]
@@ -8,9 +9,13 @@ mod read_a_message;
 #[path = "../../crates/cordboard/examples/simulate_a_call.rs"]
 mod simulate_a_call;
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sip_message::{HeaderName, StatusCode};
+
+use cordboard::services::{Services, ServicesConfig};
+use testkit::{Link, Outcome, Story};
 
 use simulate_a_call::Simulation;
 
@@ -67,4 +72,43 @@ fn the_same_seed_gives_the_same_simulated_call() {
     };
     assert_eq!(ladder(7), ladder(7));
     assert!((0..10).any(|seed| ladder(seed) != ladder(7)), "seeds matter");
+}
+
+#[test]
+fn the_manual_s_first_story_goes_as_it_is_told() {
+    let story = Story::new(1, Instant::now());
+    let (alice, bob) = (story.person("alice"), story.person("bob"));
+    alice.calls(&bob);
+    story.a_moment();
+    bob.rings();
+    story.a_moment();
+    bob.answers();
+    story.a_moment();
+    story.expect(alice.talks() && bob.talks(), "both talk");
+    alice.hangs_up();
+    story.ends();
+    story.expect_eq(bob.outcome(), Some(Outcome::Answered), "bob");
+}
+
+#[test]
+fn the_manual_s_server_registers_carol_over_the_manual_s_bad_network() {
+    let story = Story::new(1, Instant::now());
+    let (alice, bob) = (story.person("alice"), story.person("bob"));
+    let mut config = ServicesConfig { domains: vec!["example.test".into()], ..ServicesConfig::default() };
+    config.registrar.authenticate = false;
+    story.server("example.test", Services::new(Arc::new(config)));
+    let carol = story.person_of("carol", "example.test");
+
+    let bad = Link::with_delay(Duration::from_millis(20)).with_jitter(Duration::from_millis(200)).with_loss(0.3);
+    story.links(bad.with_duplication(0.2));
+    story.world_mut().network_mut().lose_next(alice.node(), bob.node(), 1);
+    story.world_mut().partition(alice.node(), bob.node(), Duration::from_secs(1));
+    story.world_mut().cut_connections(alice.node(), bob.node());
+
+    carol.registers_at("sip:example.test", "1.0");
+    bob.usually_answers(Duration::from_secs(1), Duration::from_secs(3));
+    alice.calls(&bob);
+    story.run_for(Duration::from_secs(60));
+    story.expect_eq(carol.registered(), Some(StatusCode::OK), "carol");
+    story.expect(alice.talks(), "alice was answered though her first INVITE was lost");
 }
