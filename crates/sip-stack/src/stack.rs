@@ -48,6 +48,8 @@ pub enum StartError {
     Bind(BindError),
     /// The operating system gave no thread or no event queue.
     System(std::io::Error),
+    /// Another program, or another server like this one, has the address.
+    Taken(Transport, SocketAddr, std::io::Error),
     /// A shard ended while it started.
     ShardEnded,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Bind(error) => error.fmt(f),
             StartError::System(error) => write!(f, "no thread for a shard: {error}"),
+            StartError::Taken(transport, addr, error) => write!(f, "{transport} {addr} is taken: {error}"),
             StartError::ShardEnded => f.write_str("a shard ended while it started"),
         }
     }
@@ -90,6 +93,9 @@ impl Stack {
         F: Fn(u16) -> U + Send + Clone + 'static,
     {
         let shards = config.shards.clamp(1, 64);
+        if shards > 1 {
+            are_free(&config.transports)?;
+        }
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             (0..shards).map(|_| mpsc::channel::<Note<U::Message>>(INBOX)).unzip();
         let counters: Vec<_> = (0..shards).map(|_| Arc::new(Counters::default())).collect();
@@ -159,6 +165,16 @@ impl Stack {
             tell(order);
         }
     }
+}
+
+/// Shards share their ports (SO_REUSEPORT), and would share them with a second server of ours just as well, each getting
+/// half of the calls. So it is asked first whether the ports are free for one socket alone.
+fn are_free(config: &TransportsConfig) -> Result<(), StartError> {
+    for listener in &config.listeners {
+        let bound = sip_transport::is_free(listener.transport, listener.bind);
+        bound.map_err(|error| StartError::Taken(listener.transport, listener.bind, error))?;
+    }
+    Ok(())
 }
 
 impl Drop for Stack {

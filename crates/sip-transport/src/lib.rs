@@ -34,4 +34,4 @@ pub use counters::Counters;
 pub use event::{CloseReason, Destination, KeepAlive, LocalError, OpenedBy, SendError, Transmit, TransportEvent};
 pub use resolve::{Families, LookupConfig, LookupError, LookupRequest, Target, TransportSet};
 pub use tls::{CertificateFault, TlsError, TlsSetupError};
-pub use transports::{BindError, BindFailure, BoundListener, Transports, source_address};
+pub use transports::{BindError, BindFailure, BoundListener, Transports, is_free, source_address};

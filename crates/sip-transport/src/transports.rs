@@ -416,6 +416,15 @@ impl Transports {
     }
 }
 
+/// Whether an address can be bound by one socket alone. Shards share theirs (SO_REUSEPORT), and binding would not tell
+/// them of a second server that shares it, too.
+pub fn is_free(transport: Transport, addr: SocketAddr) -> io::Result<()> {
+    match transport {
+        Transport::Udp => std::net::UdpSocket::bind(addr).map(drop),
+        _ => std::net::TcpListener::bind(addr).map(drop),
+    }
+}
+
 /// The address that packets to `remote` leave from, by the routing table: what to write into a Via or a Contact when a
 /// listener is bound to the unspecified address. Nothing is sent.
 pub fn source_address(remote: SocketAddr) -> io::Result<IpAddr> {

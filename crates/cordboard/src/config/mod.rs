@@ -114,7 +114,7 @@ pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
-    /// Certificates of authorities that we trust beside the system's, PEM.
+    /// Certificates of the authorities that we trust, in the place of the system's, PEM.
     pub ca: Option<PathBuf>,
     /// Whether clients must show a certificate of such an authority.
     pub require_client_certificate: bool,
@@ -236,6 +236,11 @@ impl Config {
                 "`listen` has {address}, which needs `certificate` and `key` in [tls]"
             )));
         }
+        if self.tls.require_client_certificate && self.tls.ca.is_none() {
+            return Err(ConfigError::new(
+                "`require-client-certificate` in [tls] needs `ca`: who may vouch for clients",
+            ));
+        }
         let mut seen = BTreeMap::new();
         for address in &self.listen {
             if seen.insert((address.transport, address.addr), ()).is_some() && address.addr.port() != 0 {
@@ -351,6 +356,12 @@ mod tests {
     fn a_tls_listener_needs_a_certificate() {
         let error = Config::parse("listen = [\"tls:127.0.0.1:5061\"]\n").unwrap_err().to_string();
         assert!(error.contains("certificate"), "{error}");
+    }
+
+    #[test]
+    fn client_certificates_need_somebody_to_vouch_for_them() {
+        let error = Config::parse("[tls]\nrequire-client-certificate = true\n").unwrap_err().to_string();
+        assert!(error.contains("`ca`"), "{error}");
     }
 
     #[test]
