@@ -265,12 +265,17 @@ pub(crate) fn nul_is_quoted(octets: &[u8]) -> bool {
 pub(crate) fn first_value_end(value: &str) -> usize {
     let octets = value.as_bytes();
     let Some(mut end) = memchr::memchr(b',', octets) else {
-        return value.trim_end_matches([' ', '\t']).len();
+        return trimmed_end(octets, octets.len());
     };
     // A quote or bracket before the comma may hold it.
     if memchr::memchr2(b'"', b'<', &octets[..end]).is_some() {
         end = outer_comma(octets).unwrap_or(octets.len());
     }
+    trimmed_end(octets, end)
+}
+
+/// Where the octets before `end` end without their white space.
+fn trimmed_end(octets: &[u8], mut end: usize) -> usize {
     while end > 0 && is(octets[end - 1], WSP) {
         end -= 1;
     }

@@ -20,6 +20,7 @@ mod grammar;
 pub mod header;
 mod header_name;
 mod headers;
+pub mod mac;
 mod message;
 mod method;
 mod name_addr;

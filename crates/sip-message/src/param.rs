@@ -99,7 +99,7 @@ impl<'a> Params<'a> {
 
     /// All of them, in order.
     pub fn iter(&self) -> ParamIter<'_> {
-        ParamIter { cursor: Cursor::new(&self.text) }
+        ParamIter::over(&self.text)
     }
 
     /// Whether there is none.
@@ -233,6 +233,13 @@ impl fmt::Display for Param<'_> {
 #[derive(Clone, Debug)]
 pub struct ParamIter<'a> {
     cursor: Cursor<'a>,
+}
+
+impl<'a> ParamIter<'a> {
+    /// Those in a text that begins with white space or `;`.
+    pub(crate) fn over(text: &'a str) -> ParamIter<'a> {
+        ParamIter { cursor: Cursor::new(text) }
+    }
 }
 
 impl<'a> Iterator for ParamIter<'a> {

@@ -5,8 +5,10 @@ use std::fmt;
 
 use super::{Malformed, typed_header};
 use crate::grammar::Cursor;
+use crate::header_name::HeaderName;
+use crate::headers::Headers;
 use crate::name_addr::{Bare, NameAddr, NameAddrBuf};
-use crate::param::{Param, Params};
+use crate::param::{Param, ParamIter, Params};
 use crate::uri::Uri;
 
 macro_rules! tagged_address {
@@ -111,6 +113,36 @@ tagged_address! {
     To
 }
 
+/// The tags alone. They are asked for at every turn of a message, and the address need not be read for it again: that of a
+/// message that came was checked.
+impl Headers {
+    /// The tag of the From.
+    pub fn from_tag(&self) -> Option<&str> {
+        tag_of(self.first(HeaderName::From)?)
+    }
+
+    /// The tag of the To.
+    pub fn to_tag(&self) -> Option<&str> {
+        tag_of(self.first(HeaderName::To)?)
+    }
+}
+
+/// Behind the brackets, or the first `;` of an address without (RFC 3261 §20), stand the header parameters.
+fn tag_of(value: &str) -> Option<&str> {
+    let mut cursor = Cursor::new(value);
+    cursor.lws();
+    if cursor.peek() == Some(b'"') {
+        cursor.quoted().ok()?;
+    }
+    let start = cursor.at() + memchr::memchr2(b'<', b';', cursor.rest().as_bytes())?;
+    let params = match value.as_bytes()[start] {
+        b'<' => start + memchr::memchr(b'>', &value.as_bytes()[start..])? + 1,
+        _ => start,
+    };
+    let mut params = ParamIter::over(&value[params..]);
+    params.find(|param| param.name.eq_ignore_ascii_case("tag"))?.value
+}
+
 fn check_tag(param: Param<'_>, at: usize) -> Result<(), Malformed> {
     if param.name.eq_ignore_ascii_case("tag") {
         param.token("a token as tag", at)?;
@@ -122,6 +154,33 @@ fn check_tag(param: Param<'_>, at: usize) -> Result<(), Malformed> {
 mod tests {
     use super::super::{TypedHeader, assert_prints, assert_refuses};
     use super::*;
+
+    /// [`Headers::to_tag`] does not read the address; what it says has to be what reading it says.
+    #[test]
+    fn a_tag_is_seen_where_the_grammar_has_one() {
+        for (to, tag) in [
+            ("<sip:bob@example.org>", None),
+            ("<sip:bob@example.org>;tag=1", Some("1")),
+            ("<sip:bob@example.org> ; Tag = 1", Some("1")),
+            ("Bob <sip:bob@example.org;transport=tcp>;x=y;tag=1", Some("1")),
+            ("<sip:bob@example.org;tag=1>", None),
+            ("<sip:bob@example.org;tag=1>;stag=1", None),
+            ("sip:bob@example.org", None),
+            ("sip:bob@example.org;tag=1", Some("1")),
+            ("sip:bob@example.org;x;tag=1", Some("1")),
+            ("\"<;tag=1>\" <sip:bob@example.org>", None),
+            ("\"a > b\" <sip:bob@example.org>;tag=1", Some("1")),
+            ("\"a \\\" <;tag=2\"<sip:bob@example.org>;tag=1", Some("1")),
+            ("<sip:bob@example.org>;x=\"a;tag=1\"", None),
+            ("sip:bob@example.org;x=\">;tag=2\";tag=1", Some("1")),
+            ("<tel:+4930>;tag=1", Some("1")),
+        ] {
+            let mut headers = Headers::new();
+            headers.push(HeaderName::To, to).unwrap();
+            assert_eq!(headers.get::<To>().unwrap().unwrap().tag(), tag, "{to}");
+            assert_eq!(headers.to_tag(), tag, "{to}");
+        }
+    }
 
     /// RFC 3261 §20.20, §20.39, RFC 4475 §3.1.1.1.
     #[test]

@@ -91,8 +91,13 @@ impl<'a> Via<'a> {
     /// Whether the branch has the magic cookie and something behind it, so that it identifies the transaction alone
     /// (RFC 3261 §17.2.3). An empty one (RFC 4475 §3.2.1) does not.
     pub fn has_unique_branch(&self) -> bool {
-        let prefix = |branch: &str| branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(Via::MAGIC_COOKIE));
-        self.branch().is_some_and(|branch| branch.len() > 7 && prefix(branch))
+        self.branch().is_some_and(Via::is_unique)
+    }
+
+    /// The same of a branch.
+    pub fn is_unique(branch: &str) -> bool {
+        let starts = branch.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(Via::MAGIC_COOKIE));
+        starts && branch.len() > 7
     }
 
     /// The address that the request really came from.

@@ -33,6 +33,9 @@ impl<'a> Host<'a> {
         if octets.get(at) == Some(&b'[') {
             return reference(text, at);
         }
+        if let Some((address, end)) = dotted_quad(octets, at) {
+            return Ok((Host::V4(address), end));
+        }
         let end = grammar::run(octets, at, HOST);
         let host = &text[at..end];
         let last = last_label(host).as_bytes();
@@ -40,10 +43,7 @@ impl<'a> Host<'a> {
             None => Err(UriError::new(UriPart::Host, at)),
             // `toplabel` starts with a letter. Names like a container's "5f3a9c0d1b2e" are used all the same, and can't
             // be taken for an address.
-            Some(first) if first.is_ascii_digit() && grammar::all(last, DIGIT) => {
-                let address = host.parse().map_err(|_| UriError::new(UriPart::Host, at))?;
-                Ok((Host::V4(address), end))
-            }
+            Some(first) if first.is_ascii_digit() && grammar::all(last, DIGIT) => Err(UriError::new(UriPart::Host, at)),
             Some(_) => {
                 check_name(host).map_err(|n| UriError::new(UriPart::Host, at + n))?;
                 Ok((Host::Name(host), end))
@@ -130,6 +130,34 @@ fn check_name(name: &str) -> Result<(), usize> {
         before = octet;
     }
     if before == b'-' { Err(octets.len()) } else { Ok(()) }
+}
+
+/// The IPv4 address that starts at `at`, and where it ends. Every message has a dozen, and the standard library's parser
+/// takes three times as long.
+fn dotted_quad(octets: &[u8], at: usize) -> Option<(Ipv4Addr, usize)> {
+    let (mut address, mut dots, mut end) = (0, 0, at);
+    let mut number = None;
+    for octet in &octets[at..] {
+        match (octet, number) {
+            // "192.0.2.04" is no address: who reads it as octal gets another one.
+            (b'0'..=b'9', Some(0 | 26..)) => return None,
+            (digit @ b'0'..=b'9', before) => number = Some(before.unwrap_or(0) * 10 + u32::from(digit - b'0')),
+            (b'.', Some(number @ 0..256)) if dots < 3 => {
+                address = (address | number) << 8;
+                dots += 1;
+            }
+            (octet, _) if grammar::is(*octet, HOST) => return None,
+            _ => break,
+        }
+        if *octet == b'.' {
+            number = None;
+        }
+        end += 1;
+    }
+    match number {
+        Some(number @ 0..256) if dots == 3 => Some(((address | number).into(), end)),
+        _ => None,
+    }
 }
 
 fn reference(text: &str, at: usize) -> Result<(Host<'_>, usize), UriError> {
