@@ -111,7 +111,7 @@ pub enum DialogError {
     BadContact,
     /// A Record-Route can't be read.
     BadRecordRoute,
-    /// The response that is to create the dialog has no To tag, though we made it.
+    /// The response that is to create the dialog has no To tag, or one that is no token, though we made it.
     NoLocalTag,
 }
 
@@ -134,7 +134,7 @@ impl fmt::Display for DialogError {
             DialogError::BadTo => "no readable To",
             DialogError::BadContact => "no Contact that requests of the dialog can be sent to",
             DialogError::BadRecordRoute => "a Record-Route that can't be read",
-            DialogError::NoLocalTag => "our response has no To tag",
+            DialogError::NoLocalTag => "our response has no To tag that is a token",
         })
     }
 }
@@ -209,21 +209,30 @@ impl Dialog {
     /// The dialog that our response to a request creates (RFC 3261 §12.1.1). The response has its To tag; a 1xx makes
     /// an early dialog. `secure_transport`: whether the request came over TLS.
     pub fn as_uas(request: &Request, response: &Response, secure_transport: bool) -> Result<Dialog, DialogError> {
-        let headers = request.headers();
         let local_tag = fields::to_tag(response.headers()).ok_or(DialogError::NoLocalTag)?;
+        let dialog = Dialog::as_uas_with_tag(request, &local_tag, secure_transport)?;
+        Ok(Dialog { state: state_after(response.status()), ..dialog })
+    }
+
+    /// The early dialog that a response with this To tag will create. It is confirmed by its owner.
+    pub fn as_uas_with_tag(request: &Request, local_tag: &str, secure_transport: bool) -> Result<Dialog, DialogError> {
+        let headers = request.headers();
+        if !is_token(local_tag) {
+            return Err(DialogError::NoLocalTag);
+        }
         let cseq = fields::cseq(headers).ok_or(DialogError::BadCseq)?;
         let remote_target = fields::contact(headers).ok_or(DialogError::BadContact)?;
-        let sips = is_sips(&request.uri().to_buf());
-        if sips && !is_sips(&remote_target) {
+        let sips = is_sips(request.uri_text());
+        if sips && !is_sips(remote_target.as_str()) {
             return Err(DialogError::BadContact);
         }
         Ok(Dialog {
             id: DialogId {
                 call_id: fields::call_id(headers).ok_or(DialogError::NoCallId)?.into(),
-                local_tag,
+                local_tag: local_tag.into(),
                 remote_tag: fields::from_tag(headers).unwrap_or_default(),
             },
-            state: state_after(response.status()),
+            state: DialogState::Early,
             role: Role::Uas,
             local_cseq: None,
             remote_cseq: Some(cseq.sequence),
@@ -240,7 +249,7 @@ impl Dialog {
     pub fn as_uac(request: &Request, response: &Response, secure_transport: bool) -> Result<Dialog, DialogError> {
         let headers = request.headers();
         let cseq = fields::cseq(headers).ok_or(DialogError::BadCseq)?;
-        let sips = is_sips(&request.uri().to_buf());
+        let sips = is_sips(request.uri_text());
         // A provisional response without Contact still names a fork (RFC 3261 table 2 has Contact optional there), and a
         // 2xx without one has to be acknowledged all the same.
         let remote_target = fields::contact(response.headers()).unwrap_or_else(|| request.uri().to_buf());
@@ -279,7 +288,7 @@ impl Dialog {
             local: party_of_from(headers)?,
             remote: party_of_from(theirs)?,
             remote_target: fields::contact(theirs).ok_or(DialogError::BadContact)?,
-            secure: is_sips(&request.uri().to_buf()) && secure_transport,
+            secure: is_sips(request.uri_text()) && secure_transport,
             // The NOTIFY went the way back: its Record-Routes stand in our order (RFC 6665 §4.1.2.4).
             route_set: RouteSet::of_request(theirs).ok_or(DialogError::BadRecordRoute)?,
         })
@@ -318,11 +327,7 @@ impl Dialog {
     ///
     /// `None` when the numbers are used up, after 2^31 requests.
     pub fn create_request(&mut self, method: Method) -> Option<Request> {
-        let sequence = match self.local_cseq {
-            None => 1,
-            Some(last) if last < MAX_CSEQ => last + 1,
-            Some(_) => return None,
-        };
+        let sequence = next_cseq(self.local_cseq)?;
         self.local_cseq = Some(sequence);
         Some(self.request(method, sequence))
     }
@@ -376,20 +381,41 @@ impl Dialog {
     }
 
     fn request(&self, method: Method, sequence: u32) -> Request {
-        let mut request = Request::new(method.clone(), &self.remote_target);
+        let mut request = Request::new(method, &self.remote_target);
         self.route_set.apply(&mut request, &self.remote_target);
-        let headers = request.headers_mut();
-        fields::set(headers, HeaderName::MaxForwards, 70);
-        fields::set(headers, HeaderName::From, Tagged(&self.local, &self.id.local_tag));
-        fields::set(headers, HeaderName::To, Tagged(&self.remote, &self.id.remote_tag));
-        fields::set(headers, HeaderName::CallId, &self.id.call_id);
-        fields::set(headers, HeaderName::Cseq, format_args!("{sequence} {method}"));
+        let from = Tagged(&self.local, &self.id.local_tag);
+        let to = Tagged(&self.remote, &self.id.remote_tag);
+        complete(&mut request, from, to, &self.id.call_id, sequence);
         request
     }
 }
 
+/// RFC 3261 §25.1.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&octet))
+}
+
+/// The number of the next request; `None` when they are used up.
+pub(crate) fn next_cseq(last: Option<u32>) -> Option<u32> {
+    match last {
+        None => Some(1),
+        Some(last) => (last < MAX_CSEQ).then(|| last + 1),
+    }
+}
+
+/// Gives a request of ours what each has (RFC 3261 §8.1.1), but for Via.
+pub(crate) fn complete(request: &mut Request, from: Tagged<'_>, to: Tagged<'_>, call_id: &str, sequence: u32) {
+    let cseq = format!("{sequence} {}", request.method());
+    let headers = request.headers_mut();
+    fields::set(headers, HeaderName::MaxForwards, 70);
+    fields::set(headers, HeaderName::From, from);
+    fields::set(headers, HeaderName::To, to);
+    fields::set(headers, HeaderName::CallId, call_id);
+    fields::set(headers, HeaderName::Cseq, cseq);
+}
+
 /// A party with a tag behind it. A peer without a tag gets none.
-struct Tagged<'a>(&'a NameAddrBuf, &'a str);
+pub(crate) struct Tagged<'a>(pub(crate) &'a NameAddrBuf, pub(crate) &'a str);
 
 impl fmt::Display for Tagged<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -402,16 +428,16 @@ fn state_after(status: StatusCode) -> DialogState {
     if status.is_provisional() { DialogState::Early } else { DialogState::Confirmed }
 }
 
-fn party_of_from(headers: &Headers) -> Result<NameAddrBuf, DialogError> {
+pub(crate) fn party_of_from(headers: &Headers) -> Result<NameAddrBuf, DialogError> {
     let value = headers.first(HeaderName::From).ok_or(DialogError::BadFrom)?;
     From::parse(value).map(|from| from.without_tag().to_buf()).map_err(|_| DialogError::BadFrom)
 }
 
-fn party_of_to(headers: &Headers) -> Result<NameAddrBuf, DialogError> {
+pub(crate) fn party_of_to(headers: &Headers) -> Result<NameAddrBuf, DialogError> {
     let value = headers.first(HeaderName::To).ok_or(DialogError::BadTo)?;
     To::parse(value).map(|to| to.without_tag().to_buf()).map_err(|_| DialogError::BadTo)
 }
 
-fn is_sips(uri: &UriBuf) -> bool {
-    uri.as_uri().sip().is_some_and(|uri| uri.is_secure())
+fn is_sips(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }

@@ -1,7 +1,7 @@
 //! What the machines of this crate read from a message, in one place. A field that is missing and one that can't be read
 //! are the same here: the peer did not say it.
 
-use sip_message::header::{Contact, Cseq, From, TypedHeader as _};
+use sip_message::header::{Contact, Cseq};
 use sip_message::{HeaderName, Headers, Method, UriBuf};
 
 /// The number and method of CSeq.
@@ -16,16 +16,12 @@ pub(crate) fn cseq_of(headers: &Headers, method: &Method) -> Option<u32> {
 
 /// The tag of From.
 pub(crate) fn from_tag(headers: &Headers) -> Option<Box<str>> {
-    tag(headers.first(HeaderName::From)?)
+    headers.from_tag().map(Box::from)
 }
 
 /// The tag of To.
 pub(crate) fn to_tag(headers: &Headers) -> Option<Box<str>> {
-    tag(headers.first(HeaderName::To)?)
-}
-
-fn tag(value: &str) -> Option<Box<str>> {
-    From::parse(value).ok()?.tag().map(Box::from)
+    headers.to_tag().map(Box::from)
 }
 
 /// The Call-ID.
@@ -39,6 +35,17 @@ pub(crate) fn contact(headers: &Headers) -> Option<UriBuf> {
         return None;
     };
     Some(address.uri().to_buf())
+}
+
+/// The type of the body, without parameters; empty when it is not said.
+pub(crate) fn media_type(headers: &Headers) -> &str {
+    let content_type = headers.first(HeaderName::ContentType).unwrap_or("");
+    content_type.split(';').next().unwrap_or("").trim()
+}
+
+/// Whether a message has a session description.
+pub(crate) fn is_description(headers: &Headers, body: &[u8]) -> bool {
+    !body.is_empty() && media_type(headers).eq_ignore_ascii_case("application/sdp")
 }
 
 /// Whether Supported or Require has this option tag.

@@ -1,8 +1,6 @@
 //! Numbers that look random, from a seed that the owner passes in: for waiting times and sequence starts, which need to
 //! differ and not to be secret. Tags and nonces are passed in whole.
 
-use std::time::Duration;
-
 /// The splitmix64 sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Random(u64);
@@ -19,11 +17,5 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % u64::from(bound.max(1))) as u32
-    }
-
-    /// A time from `low` to `high` in steps of 10 ms, both ends included (RFC 3261 §14.1).
-    pub(crate) fn wait_between(&mut self, low: Duration, high: Duration) -> Duration {
-        let steps = high.saturating_sub(low).as_millis() / 10;
-        low + Duration::from_millis(10) * self.below(steps as u32 + 1)
     }
 }

@@ -11,8 +11,10 @@ use sip_message::header::{Route, TypedHeader as _};
 use sip_message::{HeaderName, Headers, Request, UriBuf};
 
 /// The proxies that asked to stay on the path, in the order in which a request of ours visits them.
+///
+/// Held calls keep it for hours: it is one text, a line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteSet(Box<[Box<str>]>);
+pub struct RouteSet(Box<str>);
 
 impl RouteSet {
     /// No proxy.
@@ -23,26 +25,27 @@ impl RouteSet {
     /// The Record-Routes of a request, in order: the UAS's (RFC 3261 §12.1.1). A value that can't be read is an error of
     /// the peer, and `None`.
     pub fn of_request(headers: &Headers) -> Option<RouteSet> {
-        RouteSet::read(headers).map(RouteSet::from_entries)
+        RouteSet::join(&RouteSet::read(headers)?)
     }
 
     /// The Record-Routes of a response, in reverse: the UAC's (RFC 3261 §12.1.2).
     pub fn of_response(headers: &Headers) -> Option<RouteSet> {
         let mut entries = RouteSet::read(headers)?;
         entries.reverse();
-        Some(RouteSet::from_entries(entries))
+        RouteSet::join(&entries)
     }
 
     /// A route set that was written down, or that was configured; `None` when an entry is no route.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Option<RouteSet> {
-        let entries: Vec<Box<str>> = entries.into_iter().map(Box::from).collect();
+        let entries: Vec<&str> = entries.into_iter().collect();
         let readable = entries.iter().all(|entry| Route::parse(entry).is_ok());
-        readable.then(|| RouteSet::from_entries(entries))
+        if readable { RouteSet::join(&entries) } else { None }
     }
 
     /// The entries, as they stand in Route.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|entry| &**entry)
+    pub fn entries(&self) -> impl Iterator<Item = &str> {
+        // No header value has a line break: a folded one was unfolded when it was read.
+        self.0.split_terminator('\n')
     }
 
     /// Whether there is no proxy.
@@ -74,22 +77,28 @@ impl RouteSet {
     }
 
     fn push_routes(&self, request: &mut Request, from: usize) {
-        for entry in self.0.iter().skip(from) {
+        for entry in self.entries().skip(from) {
             push_route(request, entry);
         }
     }
 
+    /// Whether the first element routes strictly: it wants its own URI in the request line (RFC 3261 §12.2.1.1).
+    pub fn is_strict(&self) -> bool {
+        self.first().is_some_and(|first| !first.is_loose())
+    }
+
     fn first(&self) -> Option<Route<'_>> {
-        self.0.first().map(|entry| Route::parse(entry).expect("checked when the route set was made"))
+        self.entries().next().map(|entry| Route::parse(entry).expect("checked when the route set was made"))
     }
 
-    fn read(headers: &Headers) -> Option<Vec<Box<str>>> {
+    fn read(headers: &Headers) -> Option<Vec<&str>> {
         let values = headers.values(HeaderName::RecordRoute);
-        values.map(|value| Route::parse(value).ok().map(|_| value.into())).collect()
+        values.map(|value| Route::parse(value).ok().map(|_| value)).collect()
     }
 
-    fn from_entries(entries: Vec<Box<str>>) -> RouteSet {
-        RouteSet(entries.into_boxed_slice())
+    fn join(entries: &[&str]) -> Option<RouteSet> {
+        let fit = !entries.iter().any(|entry| entry.contains(['\r', '\n']));
+        fit.then(|| RouteSet(entries.iter().flat_map(|entry| [entry, "\n"]).collect::<String>().into()))
     }
 }
 

@@ -243,3 +243,23 @@ fn a_route_set_can_be_written_down() {
     assert_eq!(RouteSet::parse(dialog.route_set.entries()), Some(dialog.route_set.clone()));
     assert_eq!(RouteSet::parse(["not a route"]), None);
 }
+
+/// §12.1.1: the tag is known before the response is made.
+#[test]
+fn the_uas_has_its_dialog_before_it_responds() {
+    let request = invite_at_bob(&[P2, P1]);
+    let mut dialog = Dialog::as_uas_with_tag(&request, "b1", false).unwrap();
+    assert_eq!(dialog.state, DialogState::Early);
+    dialog.state = DialogState::Confirmed;
+    assert_eq!(dialog, uas(&[P2, P1]));
+    for no_token in ["", "b 1", "b1\r\nX: y", "b;1", "b\""] {
+        assert_eq!(Dialog::as_uas_with_tag(&request, no_token, false), Err(DialogError::NoLocalTag));
+    }
+}
+
+#[test]
+fn a_route_set_is_one_text_and_takes_no_line_break() {
+    assert!(size_of::<RouteSet>() <= 16);
+    assert!(RouteSet::parse(["<sip:p1.example.com;lr>\r\n "]).is_none());
+    assert!(RouteSet::parse([]).unwrap().is_empty());
+}

@@ -9,6 +9,7 @@ use sip_message::{Method, NameAddrBuf, Request, Response, StatusCode};
 use sip_transaction::Timers;
 
 use crate::random::Random;
+use crate::session_timer::SessionTimerPolicy;
 
 /// A dialog of one usage: the first is 0, each further fork has the next number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -382,17 +383,6 @@ pub enum Acknowledge {
     ByUser,
 }
 
-/// The session timer that we ask for and grant (RFC 4028).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionTimerPolicy {
-    /// Whether we say `Supported: timer` and act by it.
-    pub supported: bool,
-    /// The interval that we ask for; `None`: only the peer's wishes count.
-    pub interval: Option<Duration>,
-    /// The least interval that we grant; at least 90 s (RFC 4028 §4).
-    pub min_se: Duration,
-}
-
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
@@ -405,12 +395,6 @@ impl Default for Policy {
             session_timer: SessionTimerPolicy::default(),
             recv_info: None,
         }
-    }
-}
-
-impl Default for SessionTimerPolicy {
-    fn default() -> SessionTimerPolicy {
-        SessionTimerPolicy { supported: true, interval: None, min_se: Duration::from_secs(90) }
     }
 }
 

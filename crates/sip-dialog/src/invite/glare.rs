@@ -1,5 +1,4 @@
-//! Offers that cross: RFC 3261 §14.1, and RFC 3311 §5.1 for UPDATE. A 491 means that both sides began at once; who made
-//! the Call-ID waits 2.1 to 4 s, the other 0 to 2 s, and then tries once more.
+//! What a session does after glare: it keeps its request and sends it again. How long it waits: [`crate::glare`].
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,7 @@ use sip_message::{Method, Request};
 
 use super::api::{Event, Step};
 use super::session::{How, Phase, Session};
-use crate::dialog::Role;
+use crate::glare;
 
 /// A request that waits to be sent again.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ impl Session {
         if self.phase != Phase::Established {
             return;
         }
-        if self.ringing.is_some() || !self.unacknowledged.is_empty() || self.ack_owed.is_some() {
+        if self.ringing.is_some() || !self.successes.is_empty() || self.ack_owed.is_some() {
             let at = step.now + self.glare_wait(step);
             self.glare = Some(GlareRetry { at, request: retry.request });
             return;
@@ -49,9 +48,6 @@ impl Session {
     }
 
     fn glare_wait(&self, step: &mut Step<'_>) -> Duration {
-        match self.dialog.role {
-            Role::Uac => step.random.wait_between(Duration::from_millis(2100), Duration::from_secs(4)),
-            Role::Uas => step.random.wait_between(Duration::ZERO, Duration::from_secs(2)),
-        }
+        glare::wait(self.dialog.role, step.random.below(u32::MAX))
     }
 }

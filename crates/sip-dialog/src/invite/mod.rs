@@ -52,6 +52,7 @@
 //! ([`crate::digest`]), the decision which fork to keep (the user).
 
 mod api;
+mod bye;
 mod cancel;
 mod glare;
 mod info;
@@ -73,14 +74,14 @@ use sdp::OfferAnswer;
 use sip_message::{Method, Request, Response, StatusCode};
 
 pub use api::{
-    Acknowledge, Body, ClientKey, DialogKey, Event, Failure, Input, Misuse, Output, Policy, ServerKey,
-    SessionTimerPolicy, Termination,
+    Acknowledge, Body, ClientKey, DialogKey, Event, Failure, Input, Misuse, Output, Policy, ServerKey, Termination,
 };
 pub use snapshot::{SessionSnapshot, SessionTimerSnapshot};
 
 use crate::dialog::{Dialog, DialogError, DialogId};
 use crate::fields;
 use crate::random::Random;
+pub use crate::session_timer::SessionTimerPolicy;
 use api::Step;
 use session::Session;
 pub(crate) use session::is_challenge;
@@ -129,8 +130,9 @@ impl InviteUsage {
         policy: Policy,
         seed: u64,
     ) -> Result<InviteUsage, Box<Response>> {
-        let session = uas::session_of_invite(&policy, transaction, request, local_tag, secure_transport)?;
         let mut usage = InviteUsage::empty(policy, seed);
+        let random = usage.random.below(u32::MAX);
+        let session = uas::session_of_invite(&usage.policy, transaction, request, local_tag, secure_transport, random)?;
         usage.sessions.push(session);
         Ok(usage)
     }

@@ -6,9 +6,10 @@
 use bytes::Bytes;
 use sdp::carriage::{self, InviteProgress, MessageKind, PendingOffer, Role};
 use sdp::{Agreement, Input, OfferAnswer, Output, SessionDescription, Side};
-use sip_message::{HeaderName, Headers, StatusCode};
+use sip_message::{Headers, StatusCode};
 
 use super::api::Misuse;
+use crate::fields::is_description;
 
 /// The exchange of one dialog.
 #[derive(Clone, Debug, Default)]
@@ -139,14 +140,4 @@ impl Negotiation {
         self.progress.exchanged |= !self.pending.is_some_and(|offer| offer.within == MessageKind::Update);
         self.pending = None;
     }
-}
-
-/// Whether a message has a session description.
-pub(crate) fn is_description(headers: &Headers, body: &Bytes) -> bool {
-    if body.is_empty() {
-        return false;
-    }
-    let content_type = headers.first(HeaderName::ContentType).unwrap_or("");
-    let media_type = content_type.split(';').next().unwrap_or("");
-    media_type.trim().eq_ignore_ascii_case("application/sdp")
 }

@@ -1,89 +1,22 @@
-//! Reliable provisional responses: RFC 3262.
-//!
-//! ```text
-//!   UAS: 1xx with RSeq at 0, T1, 3·T1, 7·T1 … (doubling)      PRACK: 200, the next one      64·T1: the INVITE gets 504
-//!   UAC: RSeq one above the last: PRACK       any other: a copy, or one that came too early, is not answered
-//! ```
-
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+//! Reliable provisional responses in a session: RFC 3262, the PRACK and its response. When what is repeated, and what is
+//! new: [`crate::reliable`].
 
 use sdp::carriage::MessageKind;
-use sip_message::header::{Rack, Rseq};
-use sip_message::{HeaderName, Headers, Method, Request, Response, StatusCode};
+use sip_message::header::Rack;
+use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 
 use super::api::{Acknowledge, Body, Event, Misuse, ServerKey, Step};
-use super::negotiation::{Received, is_description};
+use super::negotiation::Received;
 use super::session::{How, Sent, Session, is_challenge};
 use crate::fields;
+use crate::reliable::{ReceivedProvisional, ReliableReceiver, ReliableSender, Repetition, rseq_of};
 
 /// What the UAC has acknowledged of one INVITE in one dialog.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acknowledged {
-    last: Option<u32>,
+    receiver: ReliableReceiver,
     /// The response that the user has to acknowledge.
     owed: Option<u32>,
-}
-
-/// What the UAS has sent reliably of one INVITE.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ReliableSender {
-    last: Option<u32>,
-    unacknowledged: Option<Provisional>,
-    /// "A UAS MUST NOT send a second reliable provisional response until the first is acknowledged" (RFC 3262 §3).
-    queue: VecDeque<Response>,
-}
-
-/// A reliable response whose PRACK has not come.
-#[derive(Clone, Debug)]
-struct Provisional {
-    rseq: u32,
-    response: Response,
-    has_description: bool,
-    at: Instant,
-    interval: Duration,
-    until: Instant,
-}
-
-impl ReliableSender {
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.unacknowledged.as_ref().map(|provisional| provisional.at.min(provisional.until))
-    }
-
-    /// Whether a 2xx has to wait: "if any of the unacknowledged reliable provisional responses contained a session
-    /// description" (RFC 3262 §3).
-    pub(crate) fn holds_success(&self) -> bool {
-        self.unacknowledged.as_ref().is_some_and(|provisional| provisional.has_description)
-            || self.queue.iter().any(|response| is_description(response.headers(), response.body()))
-    }
-
-    /// Sends a response reliably, now or after the PRACK of the one before it.
-    pub(crate) fn send(&mut self, step: &mut Step<'_>, transaction: ServerKey, response: Response) {
-        self.queue.push_back(response);
-        self.send_next(step, transaction);
-    }
-
-    fn send_next(&mut self, step: &mut Step<'_>, transaction: ServerKey) {
-        if self.unacknowledged.is_some() {
-            return;
-        }
-        let Some(mut response) = self.queue.pop_front() else { return };
-        // "The value of the header field for the first reliable provisional response […] MUST be between 1 and 2**31 - 1"
-        let rseq = self.last.map_or_else(|| step.random.below((1 << 31) - 1) + 1, |last| last.wrapping_add(1));
-        self.last = Some(rseq);
-        fields::add_option(response.headers_mut(), HeaderName::Require, "100rel");
-        fields::set(response.headers_mut(), HeaderName::Rseq, rseq);
-        let interval = step.policy.timers.t1();
-        self.unacknowledged = Some(Provisional {
-            rseq,
-            has_description: is_description(response.headers(), response.body()),
-            response: response.clone(),
-            at: step.now + interval,
-            interval,
-            until: step.now + step.policy.timers.timeout(),
-        });
-        step.respond(transaction, response);
-    }
 }
 
 impl Session {
@@ -91,17 +24,16 @@ impl Session {
 
     pub(crate) fn repeat_provisional(&mut self, step: &mut Step<'_>) {
         let Some(ringing) = &mut self.ringing else { return };
-        let Some(provisional) = &mut ringing.reliable.unacknowledged else { return };
-        if provisional.until <= step.now {
-            let mut response = Response::to(&ringing.request, StatusCode::SERVER_TIMEOUT);
-            self.add_local_tag(&mut response);
-            step.event(Event::ProvisionalNotAcknowledged { dialog: self.key });
-            // A failure can't be refused: it has no body.
-            let _ = self.respond_to_invite(step, response, false);
-        } else if provisional.at <= step.now {
-            provisional.interval *= 2;
-            provisional.at = step.now + provisional.interval;
-            step.respond(ringing.transaction, provisional.response.clone());
+        match ringing.reliable.time_passed(step.now) {
+            Some(Repetition::Repeat(response)) => step.respond(ringing.transaction, response),
+            Some(Repetition::GiveUp(_)) => {
+                let mut response = Response::to(&ringing.request, StatusCode::SERVER_TIMEOUT);
+                self.add_local_tag(&mut response);
+                step.event(Event::ProvisionalNotAcknowledged { dialog: self.key });
+                // A failure can't be refused: it has no body.
+                let _ = self.respond_to_invite(step, response, false);
+            }
+            None => {}
         }
     }
 
@@ -130,23 +62,15 @@ impl Session {
     }
 
     fn take_acknowledged(&mut self, rack: &Rack) -> bool {
-        let matched = self.ringing.as_mut().filter(|ringing| {
-            let cseq = fields::cseq_of(ringing.request.headers(), &rack.method);
-            let rseq = ringing.reliable.unacknowledged.as_ref().map(|provisional| provisional.rseq);
-            cseq == Some(rack.sequence) && rseq == Some(rack.rseq)
-        });
-        if let Some(ringing) = matched {
-            ringing.reliable.unacknowledged = None;
-            return true;
-        }
-        // "it MUST be prepared to process PRACK requests for those outstanding responses" after the final one.
-        self.late_prack.take_if(|late| *late == (rack.rseq, rack.sequence)).is_some()
+        let senders = [self.ringing.as_mut().map(|ringing| &mut ringing.reliable), self.late_prack.as_mut()];
+        senders.into_iter().flatten().any(|sender| sender.prack(rack).is_ok())
     }
 
     fn go_on_after_prack(&mut self, step: &mut Step<'_>) {
         let Some(ringing) = &mut self.ringing else { return };
-        let transaction = ringing.transaction;
-        ringing.reliable.send_next(step, transaction);
+        if let Some(response) = ringing.reliable.next(step.now, &step.policy.timers) {
+            step.respond(ringing.transaction, response);
+        }
         if !ringing.reliable.holds_success()
             && let Some(success) = ringing.held.take()
         {
@@ -161,9 +85,9 @@ impl Session {
     }
 
     /// Remembers the reliable response that the final one overtook.
-    pub(crate) fn expect_late_prack(&mut self, reliable: &ReliableSender, invite: &Request) {
-        let rseq = reliable.unacknowledged.as_ref().map(|provisional| provisional.rseq);
-        self.late_prack = rseq.zip(fields::cseq_of(invite.headers(), &Method::Invite));
+    pub(crate) fn expect_late_prack(&mut self, mut reliable: ReliableSender) {
+        reliable.finish();
+        self.late_prack = reliable.unacknowledged().is_some().then_some(reliable);
     }
 
     /// Completes the user's response to a PRACK with an offer.
@@ -190,13 +114,9 @@ impl Session {
             super::session::cancel(step, calling.transaction);
         }
         calling.provisional = true;
-        let reliable = rseq(response.headers());
-        if let Some(rseq) = reliable {
-            // A copy, or one that is not the next.
-            if calling.acknowledged.last.is_some_and(|last| last.wrapping_add(1) != rseq) {
-                return;
-            }
-            calling.acknowledged.last = Some(rseq);
+        let reliable = rseq_of(response.headers());
+        if reliable.is_some_and(|rseq| calling.acknowledged.receiver.received(rseq) != ReceivedProvisional::New) {
+            return;
         }
         if response.status() == StatusCode::TRYING || !self.is_alive() {
             return;
@@ -265,12 +185,4 @@ impl Session {
         }
         self.lose_peer(step, &Method::Prack, status);
     }
-}
-
-/// The number of a reliable provisional response; `None` for one that is not.
-fn rseq(headers: &Headers) -> Option<u32> {
-    if !fields::requires(headers, "100rel") {
-        return None;
-    }
-    headers.get::<Rseq>()?.ok().map(|rseq| rseq.0)
 }

@@ -4,10 +4,13 @@ use sip_message::{Method, Request, Response, StatusCode};
 
 use super::api::{Event, Misuse, ServerKey, Step};
 use super::info::add_recv_info;
-use super::negotiation::{Received, is_description};
-use super::prack::{Acknowledged, ReliableSender};
+use super::negotiation::Received;
+use super::prack::Acknowledged;
 use super::session::{Calling, How, Phase, Ringing, Session, add_contact, is_challenge, set_retry_after};
 use super::uac::offers_100rel;
+use crate::fields::{self, is_description};
+use crate::reliable::ReliableSender;
+use crate::session_timer::SessionTimer;
 
 impl Session {
     // ----- ours -----
@@ -39,7 +42,7 @@ impl Session {
         add_contact(request.headers_mut(), step);
         add_recv_info(request.headers_mut(), step.policy);
         offers_100rel(request.headers_mut(), step.policy);
-        self.timer.decorate(request.headers_mut(), step.policy);
+        self.timer.ask(request.headers_mut(), &step.policy.session_timer);
         self.number(&mut request)?;
         let transaction = step.request(request.clone());
         self.calling = Some(Calling {
@@ -86,7 +89,7 @@ impl Session {
         } else if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && self.timer.enlarge(response.headers()) {
             let how = if calling.own { How::Refresh } else { How::ForUser };
             let mut request = calling.request;
-            super::session_timer::remove_timer(request.headers_mut());
+            SessionTimer::remove(request.headers_mut());
             // It was sent in this state before, so that it can be sent again.
             let _ = self.send_reinvite(step, request, how);
         } else if is_challenge(status) {
@@ -115,17 +118,18 @@ impl Session {
         if self.calling.is_some() {
             return self.refuse(step, transaction, &request, StatusCode::REQUEST_PENDING);
         }
-        if let Some(refusal) = self.timer.refuse(&request, step.policy) {
+        if let Some(refusal) = self.timer.refuse(&request, &step.policy.session_timer) {
             return step.respond(transaction, refusal);
         }
         if let Err(status) = self.take_offer_of_reinvite(&request) {
             return self.refuse(step, transaction, &request, status);
         }
+        let cseq = fields::cseq_of(request.headers(), &Method::Invite).unwrap_or_default();
         self.ringing = Some(Ringing {
             transaction,
             request: request.clone(),
             initial: false,
-            reliable: ReliableSender::default(),
+            reliable: ReliableSender::new(cseq, step.random.below(u32::MAX)),
             held: None,
         });
         step.event(Event::Request { dialog: self.key, transaction, request });

@@ -1,34 +1,19 @@
-//! The three-way handshake of INVITE above the transactions: RFC 3261 §13.3.1.4 (the 2xx is repeated until its ACK comes)
-//! and §13.2.2.4 (the ACK is repeated for each repetition of the 2xx).
-//!
-//! ```text
-//!   2xx sent at 0, T1, 3·T1, 7·T1 … (the interval doubles up to T2)      ACK: silence      64·T1 without ACK: BYE
-//! ```
-
-use std::time::{Duration, Instant};
+//! The three-way handshake of INVITE in a session: RFC 3261 §13.3.1.4 (its 2xx is repeated until the ACK comes) and
+//! §13.2.2.4 (the ACK). When what is repeated: [`crate::reliable`].
 
 use sip_message::{HeaderName, Request, Response};
 
 use super::api::{Body, ClientKey, Event, Misuse, Output, ServerKey, Step, Termination};
 use super::session::{OwedAck, Session};
 use crate::fields;
+use crate::reliable::Repetition;
 
 /// A 2xx of ours whose ACK has not come.
 #[derive(Clone, Debug)]
-pub(crate) struct Unacknowledged {
+pub(crate) struct Success {
     transaction: ServerKey,
-    cseq: u32,
     pub(crate) initial: bool,
     response: Response,
-    at: Instant,
-    interval: Duration,
-    until: Instant,
-}
-
-impl Unacknowledged {
-    pub(crate) fn next_timeout(&self) -> Instant {
-        self.at.min(self.until)
-    }
 }
 
 /// An ACK of ours, kept for as long as its 2xx may come again.
@@ -36,9 +21,7 @@ impl Unacknowledged {
 pub(crate) struct SentAck {
     pub(crate) transaction: ClientKey,
     pub(crate) initial: bool,
-    pub(crate) cseq: u32,
-    pub(crate) ack: Request,
-    pub(crate) until: Instant,
+    ack: Request,
 }
 
 impl Session {
@@ -53,31 +36,20 @@ impl Session {
         response: Response,
     ) {
         let cseq = fields::cseq(response.headers()).map_or(0, |cseq| cseq.sequence);
-        let interval = step.policy.timers.t1();
-        self.unacknowledged.push(Unacknowledged {
-            transaction,
-            cseq,
-            initial,
-            response: response.clone(),
-            at: step.now + interval,
-            interval,
-            until: step.now + step.policy.timers.timeout(),
-        });
+        let success = Success { transaction, initial, response: response.clone() };
+        self.successes.sent(step.now, &step.policy.timers, cseq, success);
         step.respond(transaction, response);
     }
 
     pub(crate) fn repeat_successes(&mut self, step: &mut Step<'_>) {
-        let (now, t2) = (step.now, step.policy.timers.t2());
-        if self.unacknowledged.iter().any(|success| success.until <= now) {
-            // RFC 3261 §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK,
-            // the dialog is confirmed, but the session SHOULD be terminated".
-            self.unacknowledged.clear();
-            return self.say_bye(step, Termination::AckNotReceived);
-        }
-        for success in self.unacknowledged.iter_mut().filter(|success| success.at <= now) {
-            step.respond(success.transaction, success.response.clone());
-            success.interval = (success.interval * 2).min(t2);
-            success.at = now + success.interval;
+        while let Some(due) = self.successes.time_passed(step.now) {
+            match due {
+                Repetition::Repeat(success) => step.respond(success.transaction, success.response),
+                Repetition::GiveUp(_) => {
+                    self.successes.stop();
+                    self.say_bye(step, Termination::AckNotReceived);
+                }
+            }
         }
     }
 
@@ -86,10 +58,9 @@ impl Session {
         let Some(cseq) = fields::cseq(ack.headers()).map(|cseq| cseq.sequence) else {
             return;
         };
-        let Some(at) = self.unacknowledged.iter().position(|success| success.cseq == cseq) else {
+        if self.successes.acknowledged(cseq).is_none() {
             return;
-        };
-        self.unacknowledged.remove(at);
+        }
         self.peer.learn(ack.headers());
         if let Some(negotiation) = &mut self.negotiation {
             // There is no response to an ACK: an answer that does not fit leaves things as they were.
@@ -105,7 +76,7 @@ impl Session {
 
     /// Repeats the ACK of a 2xx that came again. Whether it was one that is known.
     pub(crate) fn repeat_ack(&mut self, step: &mut Step<'_>, cseq: u32) -> bool {
-        if let Some(sent) = self.acks.iter().find(|sent| sent.cseq == cseq) {
+        if let Some(sent) = self.acks.repeated_2xx(cseq) {
             step.outputs.push_back(Output::SendAck(sent.ack.clone()));
             return true;
         }
@@ -143,8 +114,8 @@ impl Session {
             // A content type with a line break is the user's fault, and goes out without a body.
             let _ = ack.set_body(&body.content_type, body.octets);
         }
-        let until = step.now + step.policy.timers.timeout();
-        self.acks.push(SentAck { transaction, initial, cseq, ack: ack.clone(), until });
+        let sent = SentAck { transaction, initial, ack: ack.clone() };
+        self.acks.sent(step.now, &step.policy.timers, cseq, sent);
         step.outputs.push_back(Output::SendAck(ack));
     }
 

@@ -19,11 +19,12 @@ use super::api::{ClientKey, DialogKey, Event, Failure, Misuse, Output, ServerKey
 use super::glare::GlareRetry;
 use super::info::Peer;
 use super::negotiation::Negotiation;
-use super::prack::{Acknowledged, ReliableSender};
-use super::retransmit_2xx::{SentAck, Unacknowledged};
-use super::session_timer::SessionTimer;
+use super::prack::Acknowledged;
+use super::retransmit_2xx::{SentAck, Success};
 use crate::dialog::{Dialog, RequestFault};
 use crate::fields;
+use crate::reliable::{AckKeeper, ReliableSender, SuccessSender};
+use crate::session_timer::SessionTimer;
 
 /// How far the session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,19 +113,20 @@ pub(crate) struct Session {
     pub(crate) ringing: Option<Ringing>,
     /// The INVITE whose 2xx the user has to acknowledge.
     pub(crate) ack_owed: Option<OwedAck>,
-    pub(crate) acks: Vec<SentAck>,
-    pub(crate) unacknowledged: Vec<Unacknowledged>,
+    pub(crate) acks: AckKeeper<SentAck>,
+    /// Those whose ACK has not come.
+    pub(crate) successes: SuccessSender<Success>,
     pub(crate) sent: Vec<Sent>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) glare: Option<GlareRetry>,
     /// A BYE that waits for the ACK of our 2xx (RFC 3261 §15).
     pub(crate) bye_after_ack: Option<Request>,
-    /// RSeq and CSeq of a reliable response that the final one overtook.
-    pub(crate) late_prack: Option<(u32, u32)>,
+    /// The reliable response that the final one overtook.
+    pub(crate) late_prack: Option<ReliableSender>,
     /// When a BYE without a usable response is given up.
     pub(crate) leaving_until: Option<Instant>,
     /// Whether the user knows that it is over.
-    told_end: bool,
+    pub(crate) told_end: bool,
     /// The number of the request that was sent last.
     sent_cseq: Option<u32>,
 }
@@ -143,8 +145,8 @@ impl Session {
             calling: None,
             ringing: None,
             ack_owed: None,
-            acks: Vec::new(),
-            unacknowledged: Vec::new(),
+            acks: AckKeeper::default(),
+            successes: SuccessSender::default(),
             sent: Vec::new(),
             waiting: Vec::new(),
             glare: None,
@@ -174,7 +176,7 @@ impl Session {
         self.calling.is_some()
             || self.ringing.is_some()
             || self.ack_owed.is_some()
-            || !self.unacknowledged.is_empty()
+            || !self.successes.is_empty()
             || self.glare.as_ref().is_some_and(|glare| *glare.request.method() == Method::Invite)
     }
 
@@ -220,11 +222,6 @@ impl Session {
     pub(crate) fn ask_user(&mut self, step: &mut Step<'_>, transaction: ServerKey, request: Request) {
         self.waiting.push(Waiting { transaction, request: request.clone() });
         step.event(Event::Request { dialog: self.key, transaction, request });
-    }
-
-    fn bye_received(&mut self, step: &mut Step<'_>, transaction: ServerKey, request: Request) {
-        step.respond(transaction, Response::to(&request, StatusCode::OK));
-        self.end(step, Termination::ByeReceived(Box::new(request)));
     }
 
     // ----- responses of ours -----
@@ -334,61 +331,13 @@ impl Session {
         Some(request)
     }
 
-    fn send_bye(&mut self, step: &mut Step<'_>, request: Request) -> Result<(), Misuse> {
-        match self.phase {
-            Phase::Over => return Err(Misuse::NoSuchDialog),
-            Phase::Early if self.ringing.is_some() => return Err(Misuse::ByeFromEarlyCallee),
-            Phase::Leaving if self.sent.iter().any(|sent| *sent.request.method() == Method::Bye) => {
-                return Err(Misuse::NoSuchDialog);
-            }
-            _ => {}
-        }
-        // "The callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx response or
-        // until the server transaction times out" (RFC 3261 §15).
-        if self.unacknowledged.iter().any(|success| success.initial) {
-            self.bye_after_ack = Some(request);
-            return Ok(());
-        }
-        self.leave(step, request)
-    }
-
-    /// Sends BYE now.
-    fn leave(&mut self, step: &mut Step<'_>, request: Request) -> Result<(), Misuse> {
-        self.send_other(step, request, How::ForUser)?;
-        self.phase = Phase::Leaving;
-        self.stop(step);
-        self.leaving_until = Some(step.now + step.policy.timers.timeout() * 2);
-        Ok(())
-    }
-
-    /// Sends the BYE that waited for an ACK.
-    pub(crate) fn send_waiting_bye(&mut self, step: &mut Step<'_>) {
-        if let Some(bye) = self.bye_after_ack.take() {
-            // It can fail only for want of a CSeq number, and then the peer's own timers have to end the dialog.
-            let _ = self.leave(step, bye);
-        }
-    }
-
-    /// Says BYE for the usage's own reason, and tells the user at once.
-    pub(crate) fn say_bye(&mut self, step: &mut Step<'_>, reason: Termination) {
-        if !self.is_alive() {
-            return;
-        }
-        let bye = self.bye_after_ack.take().or_else(|| self.make_request(step, Method::Bye));
-        match bye.map(|bye| self.leave(step, bye)) {
-            Some(Ok(())) => self.tell_end(step, reason),
-            // There is no CSeq left to say it with.
-            _ => self.end(step, reason),
-        }
-    }
-
     // ----- responses of the peer -----
 
     /// Whether this client transaction is one of a request here, other than the initial INVITE.
     pub(crate) fn owns(&self, transaction: ClientKey) -> bool {
         self.sent.iter().any(|sent| sent.transaction == transaction)
             || self.calling.as_ref().is_some_and(|calling| !calling.initial && calling.transaction == transaction)
-            || self.acks.iter().any(|ack| ack.transaction == transaction && !ack.initial)
+            || self.acks.kept().any(|ack| ack.transaction == transaction && !ack.initial)
     }
 
     /// A response to a request of ours, other than the initial INVITE.
@@ -409,14 +358,6 @@ impl Session {
             Method::Update => self.update_response(step, sent, response),
             Method::Prack => self.prack_response(step, sent, response),
             _ => self.other_response(step, sent, response),
-        }
-    }
-
-    fn bye_response(&mut self, step: &mut Step<'_>, sent: Sent, response: Response) {
-        if is_challenge(response.status()) && self.phase == Phase::Leaving {
-            step.event(Event::Challenged { dialog: self.key, request: sent.request, response });
-        } else {
-            self.end(step, Termination::ByeSent);
         }
     }
 
@@ -466,67 +407,20 @@ impl Session {
         }
     }
 
-    // ----- the end -----
-
-    /// Ends the dialog and tells the user, once.
-    pub(crate) fn end(&mut self, step: &mut Step<'_>, reason: Termination) {
-        if self.phase == Phase::Over {
-            return;
-        }
-        self.phase = Phase::Over;
-        self.stop(step);
-        // What comes back to these says nothing to anybody any more.
-        self.sent.clear();
-        self.leaving_until = None;
-        self.dialog.terminate();
-        self.tell_end(step, reason);
-    }
-
-    fn tell_end(&mut self, step: &mut Step<'_>, reason: Termination) {
-        if !std::mem::replace(&mut self.told_end, true) {
-            step.event(Event::Terminated { dialog: self.key, reason });
-        }
-    }
-
-    /// Stops everything that ends with the session: what the peer asked for is answered, what is repeated ceases.
-    fn stop(&mut self, step: &mut Step<'_>) {
-        if let Some(ringing) = self.ringing.take() {
-            // RFC 3261 §15.1.2: "The UAS MUST still respond to any pending requests received for that dialog".
-            let mut response = Response::to(&ringing.request, StatusCode::REQUEST_TERMINATED);
-            self.add_local_tag(&mut response);
-            step.respond(ringing.transaction, response);
-        }
-        for waiting in std::mem::take(&mut self.waiting) {
-            let mut response = Response::to(&waiting.request, StatusCode::REQUEST_TERMINATED);
-            self.add_local_tag(&mut response);
-            step.respond(waiting.transaction, response);
-        }
-        self.unacknowledged.clear();
-        self.glare = None;
-        self.bye_after_ack = None;
-        self.timer.stop();
-        // A 2xx that the user was asked to acknowledge, and left instead, is acknowledged for him.
-        if let Some(owed) = self.ack_owed.take() {
-            self.acknowledge_now(step, owed, None);
-        }
-    }
-
     // ----- time -----
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let unacknowledged = self.unacknowledged.iter().map(Unacknowledged::next_timeout);
-        let acks = self.acks.iter().map(|ack| ack.until);
         let reliable = self.ringing.as_ref().and_then(|ringing| ringing.reliable.next_timeout());
         let glare = self.glare.as_ref().map(|glare| glare.at);
         // An UPDATE may have set the session timer before there is a session.
         let timer = self.timer.next_timeout().filter(|_| self.phase == Phase::Established);
-        let single = [reliable, glare, self.leaving_until, timer];
-        unacknowledged.chain(acks).chain(single.into_iter().flatten()).min()
+        let (successes, acks) = (self.successes.next_timeout(), self.acks.next_timeout());
+        [successes, acks, reliable, glare, self.leaving_until, timer].into_iter().flatten().min()
     }
 
     pub(crate) fn time_reached(&mut self, step: &mut Step<'_>) {
         let now = step.now;
-        self.acks.retain(|ack| ack.until > now);
+        self.acks.time_passed(now);
         self.repeat_successes(step);
         self.repeat_provisional(step);
         self.retry_after_glare(step);

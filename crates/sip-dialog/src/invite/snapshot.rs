@@ -8,8 +8,8 @@ use sdp::Agreement;
 use super::api::{DialogKey, Policy};
 use super::negotiation::Negotiation;
 use super::session::{Phase, Session};
-use super::session_timer::SessionTimer;
 use crate::dialog::Dialog;
+use crate::session_timer::SessionTimer;
 
 /// An established session as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,12 @@ impl SessionSnapshot {
         if session.phase != Phase::Established {
             return None;
         }
-        let interval = session.timer.interval;
+        let interval = session.timer.interval();
         Some(SessionSnapshot {
             key: session.key,
             dialog: session.dialog.clone(),
             agreement: session.negotiation.as_ref().and_then(|negotiation| negotiation.machine().agreement().cloned()),
-            timer: interval.map(|interval| SessionTimerSnapshot { interval, we_refresh: session.timer.we_refresh }),
+            timer: interval.map(|interval| SessionTimerSnapshot { interval, we_refresh: session.timer.we_refresh() }),
             peer_allows_update: session.peer.allows_update,
             peer_recv_info: session.peer.recv_info.clone(),
         })

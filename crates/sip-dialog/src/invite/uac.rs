@@ -23,9 +23,9 @@ use super::negotiation::{Negotiation, Received};
 use super::prack::Acknowledged;
 use super::reinvite::set_description;
 use super::session::{Calling, OwedAck, Phase, Session, add_contact, cancel};
-use super::session_timer::{SessionTimer, remove_timer};
 use crate::dialog::{Dialog, DialogId};
 use crate::fields;
+use crate::session_timer::SessionTimer;
 
 /// How many forks are followed; a 1xx of a further one creates no dialog. The peer could make up any number of them.
 const MAX_FORKS: usize = 64;
@@ -104,7 +104,7 @@ impl ClientInvite {
         add_contact(headers, step);
         add_recv_info(headers, step.policy);
         offers_100rel(headers, step.policy);
-        self.timer.decorate(headers, step.policy);
+        self.timer.ask(headers, &step.policy.session_timer);
         self.transaction = step.request(self.request.clone());
         self.state = State::Calling;
         self.provisional = false;
@@ -202,7 +202,7 @@ impl ClientInvite {
         if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && !self.cancelled && self.timer.enlarge(response.headers())
         {
             let mut request = self.request.clone();
-            remove_timer(request.headers_mut());
+            SessionTimer::remove(request.headers_mut());
             if self.send_again(step, request).is_ok() {
                 return;
             }
@@ -312,7 +312,7 @@ impl Session {
             self.acknowledge_now(step, owed, None);
             return self.say_bye(step, Termination::ByeSent);
         }
-        self.timer.learn(step, owed.request.headers(), response.headers());
+        self.timer.learn(step.now, &step.policy.session_timer, owed.request.headers(), response.headers());
         let initial = calling.initial;
         let ack_owed = !calling.own && (offered || step.policy.acknowledge == Acknowledge::ByUser);
         if ack_owed {

@@ -16,11 +16,11 @@ use sip_message::{HeaderName, Request, Response, StatusCode};
 use super::api::{DialogKey, Misuse, Policy, ServerKey, Step, Termination};
 use super::info::add_recv_info;
 use super::negotiation::Negotiation;
-use super::prack::ReliableSender;
 use super::session::{Phase, Ringing, Session, add_contact};
-use super::session_timer::SessionTimer;
 use crate::dialog::Dialog;
 use crate::fields;
+use crate::reliable::ReliableSender;
+use crate::session_timer::SessionTimer;
 
 /// The session of an initial INVITE, or the response that refuses it.
 pub(crate) fn session_of_invite(
@@ -29,20 +29,22 @@ pub(crate) fn session_of_invite(
     request: &Request,
     local_tag: &str,
     secure_transport: bool,
+    random: u32,
 ) -> Result<Session, Box<Response>> {
     let mut timer = SessionTimer::default();
-    if let Some(refusal) = timer.refuse(request, policy) {
+    if let Some(refusal) = timer.refuse(request, &policy.session_timer) {
         return Err(Box::new(tagged(refusal, local_tag)));
     }
     let refuse = |status| Box::new(tagged(Response::to(request, status), local_tag));
     // The dialog that the first response will create; its tag is known before.
-    let provisional = tagged(Response::to(request, StatusCode::RINGING), local_tag);
-    let dialog = Dialog::as_uas(request, &provisional, secure_transport).map_err(|error| refuse(error.status()))?;
+    let dialog =
+        Dialog::as_uas_with_tag(request, local_tag, secure_transport).map_err(|error| refuse(error.status()))?;
     let mut negotiation = policy.offer_answer.then(Negotiation::default);
     if let Some(negotiation) = &mut negotiation {
         negotiation.invite_began();
         negotiation.received(MessageKind::Invite, request.headers(), request.body()).map_err(refuse)?;
     }
+    let cseq = dialog.remote_cseq.unwrap_or_default();
     let mut session = Session::new(DialogKey(0), dialog, Phase::Early, negotiation);
     session.timer = timer;
     session.peer.learn(request.headers());
@@ -50,7 +52,7 @@ pub(crate) fn session_of_invite(
         transaction,
         request: request.clone(),
         initial: true,
-        reliable: ReliableSender::default(),
+        reliable: ReliableSender::new(cseq, random),
         held: None,
     });
     Ok(session)
@@ -113,7 +115,9 @@ impl Session {
         add_contact(response.headers_mut(), step);
         add_recv_info(response.headers_mut(), step.policy);
         if reliably {
-            ringing.reliable.send(step, ringing.transaction, response);
+            if let Some(response) = ringing.reliable.send(step.now, &step.policy.timers, response) {
+                step.respond(ringing.transaction, response);
+            }
         } else {
             step.respond(ringing.transaction, response);
         }
@@ -134,7 +138,7 @@ impl Session {
             set_description(&mut response, stamped);
         }
         let Some(ringing) = self.ringing.take() else { return Err(Misuse::NoSuchTransaction) };
-        self.expect_late_prack(&ringing.reliable, &ringing.request);
+        self.expect_late_prack(ringing.reliable);
         self.invite_ended(true);
         if ringing.initial {
             copy_record_route(&mut response, &ringing.request);
@@ -145,14 +149,14 @@ impl Session {
         }
         add_contact(response.headers_mut(), step);
         add_recv_info(response.headers_mut(), step.policy);
-        self.timer.grant(step, ringing.request.headers(), response.headers_mut());
+        self.timer.grant(step.now, &step.policy.session_timer, ringing.request.headers(), response.headers_mut());
         self.send_success(step, ringing.transaction, ringing.initial, response);
         Ok(())
     }
 
     fn respond_failure(&mut self, step: &mut Step<'_>, response: Response) -> Result<(), Misuse> {
         let ringing = self.ringing.take().ok_or(Misuse::NoSuchTransaction)?;
-        self.expect_late_prack(&ringing.reliable, &ringing.request);
+        self.expect_late_prack(ringing.reliable);
         self.invite_ended(false);
         step.respond(ringing.transaction, response);
         if ringing.initial {

@@ -4,9 +4,10 @@ use sdp::carriage::MessageKind;
 use sip_message::{Method, Request, Response, StatusCode};
 
 use super::api::{Event, Misuse, ServerKey, Step};
-use super::negotiation::is_description;
 use super::reinvite::set_description;
 use super::session::{How, Sent, Session, add_contact, is_challenge};
+use crate::fields::is_description;
+use crate::session_timer::SessionTimer;
 
 impl Session {
     // ----- ours -----
@@ -22,7 +23,7 @@ impl Session {
             set_description(&mut request, stamped);
         }
         add_contact(request.headers_mut(), step);
-        self.timer.decorate(request.headers_mut(), step.policy);
+        self.timer.ask(request.headers_mut(), &step.policy.session_timer);
         let sent = self.send_other(step, request, how);
         if sent.is_err() {
             self.refuse_offer_of(&Method::Update);
@@ -45,7 +46,7 @@ impl Session {
         } else if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && self.timer.enlarge(response.headers()) {
             let how = if sent.own { How::Refresh } else { How::ForUser };
             let mut request = sent.request;
-            super::session_timer::remove_timer(request.headers_mut());
+            SessionTimer::remove(request.headers_mut());
             // It was sent in this state before, so that it can be sent again.
             let _ = self.send_update(step, request, how);
         } else if is_challenge(status) {
@@ -71,7 +72,7 @@ impl Session {
         {
             negotiation.refused(MessageKind::Update);
         }
-        self.timer.learn(step, sent.request.headers(), response.headers());
+        self.timer.learn(step.now, &step.policy.session_timer, sent.request.headers(), response.headers());
         if !sent.own {
             step.event(Event::Response { dialog: self.key, response, ack_owed: false });
         }
@@ -86,7 +87,7 @@ impl Session {
         if self.waiting.iter().any(|waiting| *waiting.request.method() == Method::Update) {
             return self.refuse(step, transaction, &request, StatusCode::SERVER_INTERNAL_ERROR);
         }
-        if let Some(refusal) = self.timer.refuse(&request, step.policy) {
+        if let Some(refusal) = self.timer.refuse(&request, &step.policy.session_timer) {
             return step.respond(transaction, refusal);
         }
         if let Err(status) = self.take_offer_of_update(&request) {
@@ -138,6 +139,6 @@ impl Session {
     fn grant_update(&mut self, step: &mut Step<'_>, request: &Request, response: &mut Response) {
         self.dialog.refresh_target(request.headers());
         add_contact(response.headers_mut(), step);
-        self.timer.grant(step, request.headers(), response.headers_mut());
+        self.timer.grant(step.now, &step.policy.session_timer, request.headers(), response.headers_mut());
     }
 }

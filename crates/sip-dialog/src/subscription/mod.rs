@@ -7,6 +7,7 @@
 //! | [`Subscription`] | the subscriber's machine: one subscription in one dialog |
 //! | [`Notifier`] | the notifier's machine: one subscription in one dialog |
 //! | [`refer`] | what is special about REFER |
+//! | [`SubscriptionUses`] | which subscriptions keep a dialog alive, for those who run none of the machines |
 //!
 //! [`Subscription`] and [`Notifier`] borrow their dialog in each step, because it may be shared: a REFER within a call
 //! subscribes in the call's dialog. Who owns the dialog has checked the CSeq of what arrives.
@@ -17,6 +18,7 @@ mod notifier;
 pub mod refer;
 mod subscriber;
 mod subscription_machine;
+mod uses;
 
 use std::fmt;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub use subscriber::{ForkKey, Subscriber, SubscriberInput, SubscriberMisuse};
 pub use subscription_machine::{
     Subscription, SubscriptionEnd, SubscriptionEvent, SubscriptionInput, SubscriptionOutput, SubscriptionState,
 };
+
+pub use uses::SubscriptionUses;
 
 /// What a subscription is about: event package and `id` (RFC 6665 §8.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +54,11 @@ impl EventId {
     pub fn of(headers: &Headers) -> Option<EventId> {
         let event = EventHeader::parse(headers.first(HeaderName::Event)?).ok()?;
         Some(EventId { package: event.package().into(), id: event.id().map(Box::from) })
+    }
+
+    /// That of the REFER with this CSeq (RFC 3515 §2.4.6).
+    fn of_refer(cseq: u32) -> EventId {
+        EventId { package: "refer".into(), id: Some(cseq.to_string().into()) }
     }
 }
 

@@ -178,7 +178,7 @@ impl Subscription {
     /// The subscription of a REFER with this CSeq (RFC 3515 §2.4.6), which its notifier lets run out. `first`: whether it
     /// is the first in its dialog.
     pub fn of_refer(now: Instant, cseq: u32, first: bool, t1: Duration, contact: Option<NameAddrBuf>) -> Subscription {
-        let event = EventId { package: "refer".into(), id: Some(cseq.to_string().into()) };
+        let event = EventId::of_refer(cseq);
         let mut subscription = Subscription::new(now, event, Duration::ZERO, t1, contact);
         subscription.or_without_id = first;
         subscription.refreshes = false;
