@@ -79,6 +79,13 @@ pub enum Input {
         /// The message, or why it is refused.
         received: Result<Message, Refusal>,
     },
+    /// When another shard has handed a request over to this one; see [`crate::Endpoint::poll_hand_over`].
+    HandedOver {
+        /// The path that it came on.
+        flow: Flow,
+        /// The request.
+        request: Request,
+    },
     /// When an order to transmit could not be carried out.
     TransmitFailed {
         /// The order's token.
@@ -96,7 +103,8 @@ pub enum Input {
         /// Targets in the order to be tried.
         result: Result<Vec<Target>, LookupError>,
     },
-    /// When time has passed; the timers that are due fire.
+    /// When time has passed; the timers that are due fire. Of the user's timers a bounded number does, and
+    /// [`crate::Endpoint::next_timeout`] tells of the rest.
     TimePassed,
 }
 
@@ -272,7 +280,9 @@ pub struct Settings {
     pub max_pending: usize,
     /// T1, T2 and T4.
     pub timers: sip_transaction::Timers,
-    /// What we call ourselves in Server and User-Agent; nothing when empty.
+    /// What the endpoint calls itself in the Server field of the responses that it makes itself: to what cannot be read,
+    /// to CANCEL, and when it refuses what is new. Nothing when empty; RFC 3261 §20.35 wants that to be possible. What
+    /// the user's responses say is the user's.
     pub product: Box<str>,
 }
 

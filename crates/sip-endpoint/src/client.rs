@@ -2,6 +2,7 @@
 //! their CANCEL (RFC 3261 §9.1).
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -96,6 +97,19 @@ impl Endpoint {
     pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<&str>) -> Result<(), Misuse> {
         let (clients, core) = self.clients();
         clients.cancel(core, now, client.0, reason)
+    }
+
+    /// Where a request's current attempt went; `None` while its next hop is looked up, and once it has ended.
+    pub fn destination_of(&self, client: ClientId) -> Option<&Destination> {
+        self.clients_ref().entries.get(client.0)?.destination.as_ref()
+    }
+
+    /// The listener that a request's current attempt names in its Via, if it is known.
+    pub fn listener_of_client(&self, client: ClientId) -> Option<&Listener> {
+        self.core.listener(match self.destination_of(client)? {
+            Destination::Flow(flow) => flow.listener,
+            Destination::Target { listener, .. } => *listener,
+        })
     }
 }
 
@@ -244,7 +258,7 @@ impl Clients {
             },
         };
         let first = targets.front().ok_or(Misuse::NoNextHop)?;
-        if targets.iter().all(|target| core.listener_for(target).is_none()) {
+        if targets.iter().all(|target| core.listener_to(target).is_none()) {
             return Err(Misuse::NoListener(first.transport));
         }
         let key = self.insert(request.method().clone(), mark);
@@ -567,14 +581,19 @@ impl Core {
         self.settings.listeners.iter().find(|listener| listener.id == id)
     }
 
-    /// The listener that stands at our end on the way to a target: same protocol, same address family.
-    fn listener_for(&self, target: &Target) -> Option<&Listener> {
-        let same_family = |listener: &&Listener| listener.local.is_ipv4() == target.addr.is_ipv4();
-        self.settings.listeners.iter().filter(same_family).find(|listener| listener.transport == target.transport)
+    /// The listener that stands at our end on the way to an address: same protocol, same address family.
+    pub(crate) fn listener_for(&self, transport: Transport, remote: Option<IpAddr>) -> Option<&Listener> {
+        let same_family =
+            |listener: &&Listener| remote.is_none_or(|remote| listener.local.is_ipv4() == remote.is_ipv4());
+        self.settings.listeners.iter().filter(same_family).find(|listener| listener.transport == transport)
+    }
+
+    fn listener_to(&self, target: &Target) -> Option<&Listener> {
+        self.listener_for(target.transport, Some(target.addr.ip()))
     }
 
     fn destination(&self, target: Target) -> Result<Destination, Misuse> {
-        let listener = self.listener_for(&target).ok_or(Misuse::NoListener(target.transport))?.id;
+        let listener = self.listener_to(&target).ok_or(Misuse::NoListener(target.transport))?.id;
         Ok(Destination::Target { listener, target })
     }
 

@@ -9,21 +9,31 @@ use std::hash::Hasher;
 use crate::slab::Key;
 
 /// Draws what must not be guessed from one secret seed.
-#[derive(Clone, Debug)]
 pub(crate) struct Secrets {
     seed: u64,
+    /// The shards of a server have one seed, but may not draw the same numbers.
+    partition: u8,
     counter: u64,
 }
 
 impl Secrets {
-    pub(crate) fn new(seed: u64) -> Secrets {
-        Secrets { seed, counter: 0 }
+    pub(crate) fn new(seed: u64, partition: u8) -> Secrets {
+        Secrets { seed, partition, counter: 0 }
     }
 
     /// A fresh value; the sequence is a keyed function of a counter.
     pub(crate) fn random(&mut self) -> u64 {
+        self.draw(0x7461_6773)
+    }
+
+    /// A seed for another source, in a domain of its own: nothing that is seen of either tells of the other.
+    pub(crate) fn split(&mut self) -> u64 {
+        self.draw(0x656e_7472)
+    }
+
+    fn draw(&mut self, domain: u32) -> u64 {
         self.counter += 1;
-        self.keyed(0x7461_6773, self.counter)
+        self.keyed(u64::from(self.partition) << 32 | u64::from(domain), self.counter)
     }
 
     /// A keyed value of two numbers. SipHash is built to keep its key when outputs are seen.
@@ -102,8 +112,8 @@ pub(crate) fn tag(partition: u8, secrets: &mut Secrets) -> String {
     tag
 }
 
-/// The partition that one of our tags names.
-pub(crate) fn partition_of_tag(tag: &str) -> Option<u8> {
+/// The partition that one of our tags names; `None` for a tag that does not look like one of ours.
+pub fn partition_of_tag(tag: &str) -> Option<u8> {
     if tag.len() != 18 {
         return None;
     }
@@ -135,20 +145,20 @@ mod tests {
 
     #[test]
     fn a_branch_is_read_back_by_its_maker_and_by_nobody_else() {
-        let secrets = Secrets::new(1);
+        let secrets = Secrets::new(1, 0);
         let cookie = BranchCookie { partition: 3, key: Key { slot: 77, generation: 9 }, attempt: 2 };
         for mark in [None, Some(0xdead_beef)] {
             let mut branch = String::new();
             cookie.write(&secrets, mark, &mut branch);
             assert_eq!(BranchCookie::read(&branch, &secrets), Some(cookie));
-            assert_eq!(BranchCookie::read(&branch, &Secrets::new(2)), None);
+            assert_eq!(BranchCookie::read(&branch, &Secrets::new(2, 0)), None);
             assert_eq!(BranchCookie::partition_of(&branch), Some(3));
         }
     }
 
     #[test]
     fn a_branch_that_was_tampered_with_is_not_ours() {
-        let secrets = Secrets::new(1);
+        let secrets = Secrets::new(1, 0);
         let cookie = BranchCookie { partition: 0, key: Key { slot: 1, generation: 1 }, attempt: 0 };
         let mut branch = String::new();
         cookie.write(&secrets, None, &mut branch);
@@ -161,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_tag_names_its_partition() {
-        let mut secrets = Secrets::new(5);
+        let mut secrets = Secrets::new(5, 0);
         let (one, two) = (tag(7, &mut secrets), tag(7, &mut secrets));
         assert_ne!(one, two);
         assert_eq!(partition_of_tag(&one), Some(7));

@@ -1,17 +1,21 @@
 //! The endpoint: what it owns, and who gets which input.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_message::header::{To, Via};
-use sip_message::{Flow, HeaderName, Headers, Host, Message, Method, Refusal, Request, Response, SipUri};
+use sip_message::header::{Route, Via};
+use sip_message::{Flow, HeaderName, Message, Method, Refusal, Request, Response, SipUri, Transport, Uri};
 use sip_transaction::Timer;
 
 use crate::api::{Destination, Event, Input, Listener, Output, Settings, TimerId};
 use crate::client::Clients;
 use crate::cookie::{self, BranchCookie, Secrets};
-use crate::server::Servers;
+use crate::entropy::Entropy;
+use crate::hand_over::HandOvers;
+use crate::own_address;
+use crate::server::{Came, Servers};
 use crate::slab::Key;
 use crate::via;
 use crate::wheel::Wheel;
@@ -27,8 +31,12 @@ pub struct Endpoint {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) secrets: Secrets,
+    /// The timers of the transactions.
     pub(crate) wheel: Wheel<Due>,
+    /// The timers of the user, apart: however many are due, no transaction waits behind them.
+    user_wheel: Wheel<u64>,
     pub(crate) outputs: VecDeque<Output>,
+    pub(crate) hand_overs: HandOvers,
     /// Whether requests that begin something are refused.
     pub(crate) shedding: bool,
     /// Where messages are printed before an exact copy of them is sent or kept.
@@ -40,8 +48,14 @@ pub(crate) struct Core {
 pub(crate) enum Due {
     Server(Key, Timer),
     Client(Key, Timer),
-    User(u64),
+    /// The key of a transaction that was handed over is kept no longer.
+    Elsewhere(Key),
 }
+
+/// How many timers of the user's fire in one call, and how many are moved from a level of the wheel to a lower one: so
+/// much may lie between two looks at the sockets.
+const USER_TIMERS_AT_ONCE: usize = 256;
+const USER_TIMERS_MOVED_AT_ONCE: usize = 8_192;
 
 /// How much there is in an endpoint's tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +68,8 @@ pub struct Load {
     pub clients: usize,
     /// Timers that are armed.
     pub timers: usize,
+    /// Keys of transactions that were handed over to other shards.
+    pub handed_over: usize,
 }
 
 impl Endpoint {
@@ -62,10 +78,12 @@ impl Endpoint {
         let seed = settings.seed;
         Endpoint {
             core: Core {
-                secrets: Secrets::new(settings.seed),
+                secrets: Secrets::new(settings.seed, settings.partition),
                 settings,
                 wheel: Wheel::new(),
+                user_wheel: Wheel::new(),
                 outputs: VecDeque::new(),
+                hand_overs: HandOvers::new(),
                 shedding: false,
                 scratch: Vec::with_capacity(2048),
             },
@@ -78,12 +96,15 @@ impl Endpoint {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Received { flow, received: Ok(Message::Request(request)) } => {
-                self.servers.receive(&mut self.core, now, flow, request);
+                self.servers.receive(&mut self.core, now, flow, request, Came::FromTheNetwork);
             }
             Input::Received { flow, received: Ok(Message::Response(response)) } => {
                 self.clients.receive(&mut self.core, now, flow, response);
             }
             Input::Received { flow, received: Err(refusal) } => self.refuse(&flow, &refusal),
+            Input::HandedOver { flow, request } => {
+                self.servers.receive(&mut self.core, now, flow, request, Came::FromAnotherShard);
+            }
             Input::TransmitFailed { token } => match Token::read(token) {
                 Some(Token::Server(key)) => self.servers.transmit_failed(&mut self.core, now, key),
                 Some(Token::Client(key, attempt)) => self.clients.transmit_failed(&mut self.core, now, key, attempt),
@@ -104,19 +125,22 @@ impl Endpoint {
         output
     }
 
-    /// When to call [`Endpoint::handle`] with [`Input::TimePassed`].
+    /// When to call [`Endpoint::handle`] with [`Input::TimePassed`]. That is in the past while timers of the user's are
+    /// due that did not fit into the last call: look at the sockets, then call again.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.core.wheel.next_timeout()
+        let (transactions, user) = (self.core.wheel.next_timeout(), self.core.user_wheel.next_timeout());
+        transactions.into_iter().chain(user).min()
     }
 
-    /// Sets a timer that tells its `token` after a while.
+    /// Sets a timer that tells its `token` after a while. It takes about 33 octets, so there may be a million of them;
+    /// when very many are due together they fire in portions, and the messages that come meanwhile are not behind them.
     pub fn set_timer(&mut self, now: Instant, after: Duration, token: u64) -> TimerId {
-        TimerId(self.core.wheel.set(now, after, Due::User(token)))
+        TimerId(self.core.user_wheel.set(now, after, token))
     }
 
     /// Takes a timer back. Whether it was still to fire.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
-        self.core.wheel.cancel(timer.0)
+        self.core.user_wheel.cancel(timer.0)
     }
 
     /// A tag for our end of a dialog.
@@ -129,6 +153,16 @@ impl Endpoint {
         self.core.secrets.random()
     }
 
+    /// A source of tags and random numbers of its own, for a user that makes them while it does not hold the endpoint.
+    pub fn entropy(&mut self) -> Entropy {
+        Entropy::new(self.core.settings.partition, self.core.secrets.split())
+    }
+
+    /// The partition that this endpoint serves.
+    pub fn partition(&self) -> u8 {
+        self.core.settings.partition
+    }
+
     /// The listeners that the endpoint was made with.
     pub fn listeners(&self) -> &[Listener] {
         &self.core.settings.listeners
@@ -139,17 +173,32 @@ impl Endpoint {
         self.core.settings.listeners.iter().find(|listener| listener.id == flow.listener)
     }
 
+    /// The listener that would stand at our end of a request to an address by this transport: what a Contact or a
+    /// Record-Route should name that is written before the request is sent. Without an address the first one of the
+    /// transport.
+    pub fn listener_for(&self, transport: Transport, remote: Option<IpAddr>) -> Option<&Listener> {
+        self.core.listener_for(transport, remote)
+    }
+
     /// Whether a URI's host and port name one of our listeners, by its address or by what its Via says.
     pub fn is_own_address(&self, uri: &SipUri<'_>) -> bool {
-        self.core.settings.listeners.iter().any(|listener| {
-            let port = uri.port().unwrap_or(if uri.is_secure() { 5061 } else { 5060 });
-            let same_host = match uri.host() {
-                Host::V4(ip) => listener.local.ip() == ip || listener.local.ip().is_unspecified() && ip.is_loopback(),
-                Host::V6(ip) => listener.local.ip() == ip || listener.local.ip().is_unspecified() && ip.is_loopback(),
-                Host::Name(_) => false,
-            };
-            same_host && port == listener.local.port() || names(&listener.sent_by, uri)
-        })
+        own_address::is_own(&self.core.settings.listeners, uri.host(), uri)
+    }
+
+    /// Whether a request would come back to us: whether its topmost Route, or its Request-URI when there is none, names
+    /// one of our listeners like [`Endpoint::is_own_address`], a `maddr` taking the place of the host as in RFC 3263 §4.
+    /// A URI of another scheme, or one that cannot be read, is not ours.
+    pub fn next_hop_is_own(&self, request: &Request) -> bool {
+        let is_own = |uri: Uri<'_>| match uri {
+            Uri::Sip(uri) => {
+                own_address::is_own(&self.core.settings.listeners, uri.maddr().unwrap_or_else(|| uri.host()), &uri)
+            }
+            _ => false,
+        };
+        match request.headers().get::<Route>() {
+            Some(route) => route.is_ok_and(|route| is_own(route.uri())),
+            None => is_own(request.uri()),
+        }
     }
 
     /// Refuses what begins something new with 503 and Retry-After, or no longer does. ACK, CANCEL, responses and what is
@@ -164,7 +213,8 @@ impl Endpoint {
             servers: self.servers.len(),
             pending: self.servers.pending(),
             clients: self.clients.len(),
-            timers: self.core.wheel.len(),
+            timers: self.core.wheel.len() + self.core.user_wheel.len(),
+            handed_over: self.servers.handed_over(),
         }
     }
 
@@ -180,17 +230,27 @@ impl Endpoint {
         &self.servers
     }
 
+    pub(crate) fn clients_ref(&self) -> &Clients {
+        &self.clients
+    }
+
     fn outputs_mut(&mut self) -> &mut VecDeque<Output> {
         &mut self.core.outputs
     }
 
     fn time_passed(&mut self, now: Instant) {
-        while let Some((key, due)) = self.core.wheel.expired(now) {
+        let mut moves = usize::MAX;
+        while let Some((_, due)) = self.core.wheel.expired(now, &mut moves) {
             match due {
                 Due::Server(server, timer) => self.servers.timer_fired(&mut self.core, now, server, timer),
                 Due::Client(client, timer) => self.clients.timer_fired(&mut self.core, now, client, timer),
-                Due::User(token) => self.core.event(Event::TimerFired { timer: TimerId(key), token }),
+                Due::Elsewhere(kept) => self.servers.elsewhere_ended(&mut self.core, kept),
             }
+        }
+        let mut moves = USER_TIMERS_MOVED_AT_ONCE;
+        for _ in 0..USER_TIMERS_AT_ONCE {
+            let Some((key, token)) = self.core.user_wheel.expired(now, &mut moves) else { break };
+            self.core.event(Event::TimerFired { timer: TimerId(key), token });
         }
     }
 
@@ -200,6 +260,7 @@ impl Endpoint {
             return;
         };
         via::stamp(response.headers_mut(), flow);
+        self.core.sign(&mut response);
         self.core.answer_statelessly(flow, response);
     }
 }
@@ -220,24 +281,35 @@ impl Core {
         self.add_tag(&mut response);
         let to = Destination::Flow(match flow.connection {
             Some(_) => *flow,
-            None => Flow { remote: via::datagram_return(response.headers(), flow), ..*flow },
+            None => Flow { remote: via::Sender::of(response.headers()).datagram_return(flow), ..*flow },
         });
         let bytes = self.print(|out| response.write(out));
         self.outputs.push_back(Output::Transmit { to, bytes, token: 0 });
+    }
+
+    /// Says who answers, in a response that no user has made: whoever looks for the element that refuses finds it.
+    pub(crate) fn sign(&self, response: &mut Response) {
+        if !self.settings.product.is_empty() {
+            // A product that no header can hold is left out.
+            let _ = response.headers_mut().push(HeaderName::Server, &self.settings.product);
+        }
     }
 
     pub(crate) fn add_tag(&mut self, response: &mut Response) {
         if response.status() == sip_message::StatusCode::TRYING {
             return;
         }
-        if has_to_tag(response.headers()) {
+        if response.headers().to_tag().is_some() {
             return;
         }
         let Some(to) = response.headers().first(HeaderName::To) else {
             return;
         };
         // A bare addr-spec takes a header parameter too (RFC 3261 §20).
-        let tagged = format!("{to};tag={}", cookie::tag(self.settings.partition, &mut self.secrets));
+        let mut tagged = String::with_capacity(to.len() + 24);
+        tagged.push_str(to);
+        tagged.push_str(";tag=");
+        tagged.push_str(&cookie::tag(self.settings.partition, &mut self.secrets));
         response.headers_mut().replace_first(HeaderName::To, tagged).expect("a To that was parsed has no line break");
     }
 }
@@ -251,28 +323,7 @@ pub fn partition_of(message: &Message) -> Option<u8> {
         }
         // A retransmission comes on the path of what it repeats, and so do its ACK and CANCEL: the sockets have found
         // the shard already. What is in a dialog with us is found by our tag.
-        Message::Request(request) => {
-            let to = request.headers().get::<To>()?.ok()?;
-            cookie::partition_of_tag(to.tag()?)
-        }
-    }
-}
-
-fn has_to_tag(headers: &Headers) -> bool {
-    headers.get::<To>().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
-}
-
-/// Whether `sent_by` (`host[:port]`) is what the URI names.
-fn names(sent_by: &str, uri: &SipUri<'_>) -> bool {
-    let host = uri.host().to_string();
-    let Some(rest) = sent_by.get(..host.len()).filter(|start| start.eq_ignore_ascii_case(&host)) else {
-        return false;
-    };
-    let port = sent_by[rest.len()..].strip_prefix(':').and_then(|port| port.parse().ok());
-    match (&sent_by[rest.len()..], port) {
-        ("", _) => uri.port().is_none_or(|port| port == 5060 || port == 5061),
-        (_, port @ Some(_)) => uri.port() == port,
-        _ => false,
+        Message::Request(request) => cookie::partition_of_tag(request.headers().to_tag()?),
     }
 }
 
@@ -318,6 +369,6 @@ impl Token {
 /// Whether a request begins something that a busy or leaving server may refuse: an INVITE or another request outside of
 /// a dialog, never an ACK, a CANCEL or what is in a dialog (RFC 3261 §12.2: it has a To tag).
 pub(crate) fn may_be_shed(request: &Request) -> bool {
-    !has_to_tag(request.headers())
+    request.headers().to_tag().is_none()
         && !matches!(request.method(), Method::Ack | Method::Cancel | Method::Bye | Method::Prack)
 }

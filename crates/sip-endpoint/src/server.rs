@@ -1,17 +1,17 @@
 //! The server transactions of one shard: matching (RFC 3261 §17.2.3), the way back, CANCEL (§9.2) and shedding.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::HashTable;
-use sip_message::header::To;
-use sip_message::{Flow, HeaderName, Method, Request, Response, StatusCode};
+use sip_message::header::Via;
+use sip_message::{Flow, HeaderName, ListenerId, Method, Request, Response, StatusCode};
 use sip_transaction::{Output as Order, Outputs, OwnedServerKey, Reason, ServerKey, Timer};
 
 use crate::Endpoint;
 use crate::api::{Destination, Ended, Event, Misuse, Output, ServerId, Target};
 use crate::endpoint::{Core, Due, Token, may_be_shed};
+use crate::hand_over::{Elsewhere, HandOver, HandOverError};
 use crate::machine::{ServerInput, ServerMachine};
 use crate::slab::{Key, Slab};
 use crate::timers::Armed;
@@ -24,25 +24,47 @@ pub(crate) struct Servers {
     by_key: HashTable<u32>,
     hasher: foldhash::fast::FixedState,
     pending: usize,
+    elsewhere: Elsewhere,
+}
+
+/// How a request has come to this shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    FromTheNetwork,
+    FromAnotherShard,
+}
+
+/// A request that begins a transaction: where it came from.
+struct Arrival {
+    flow: Flow,
+    came: Came,
+    sender: via::Sender,
 }
 
 struct Server {
     machine: ServerMachine,
     key: OwnedServerKey,
     hash: u64,
-    /// The path that the request came on.
-    flow: Flow,
     /// Where answers go.
     way: Destination,
-    /// Where to open a connection when the flow's has ended (§18.2.2).
-    fallback: Option<Box<SocketAddr>>,
+    /// For when the connection that the request came on has ended.
+    fallback: Option<Box<Fallback>>,
     /// The 100 for when the user takes its time; until anything else was sent.
     trying: Option<Box<Response>>,
-    /// The last thing that was sent, for the fallback; streams only.
-    last: Bytes,
     /// A final response was given.
     answered: bool,
+    /// The ACK of its failure is known by the tag of the response (RFC 3261 §17.2.3).
+    is_rfc2543: bool,
+    came: Came,
     armed: Armed,
+}
+
+/// Another way for answers than the connection that the request came on (RFC 3261 §18.2.2).
+struct Fallback {
+    listener: ListenerId,
+    target: Target,
+    /// The last thing that was sent.
+    last: Bytes,
 }
 
 impl Endpoint {
@@ -56,10 +78,10 @@ impl Endpoint {
     /// they are repeated, by whoever answers from what it knows anyhow. Thirty-two seconds of kept answers are the larger
     /// part of what a ping costs.
     pub fn respond_once(&mut self, now: Instant, server: ServerId, response: Response) -> Result<(), Misuse> {
+        // When it is, makes no difference to anybody.
+        let _ = now;
         let (servers, core) = self.servers();
-        servers.respond(core, now, server.0, response)?;
-        servers.end(core, server.0, Reason::Finished);
-        Ok(())
+        servers.respond_once(core, server.0, response)
     }
 
     /// Answers a request that has no transaction, and keeps nothing of it.
@@ -67,7 +89,12 @@ impl Endpoint {
         self.core.answer_statelessly(flow, response);
     }
 
-    /// Whether the server transaction is still there to be answered.
+    /// Whether a server transaction is over. One that was answered goes on for a while (RFC 3261 §17.2).
+    pub fn is_ended(&self, server: ServerId) -> bool {
+        self.servers_ref().entries.get(server.0).is_none()
+    }
+
+    /// Whether the server transaction is still there to be answered: it waits for its final response.
     pub fn is_answerable(&self, server: ServerId) -> bool {
         self.servers_ref().entries.get(server.0).is_some_and(|entry| !entry.answered)
     }
@@ -80,7 +107,16 @@ impl Servers {
             by_key: HashTable::new(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             pending: 0,
+            elsewhere: Elsewhere::default(),
         }
+    }
+
+    pub(crate) fn handed_over(&self) -> usize {
+        self.elsewhere.len()
+    }
+
+    pub(crate) fn elsewhere_ended(&mut self, core: &mut Core, kept: Key) {
+        self.elsewhere.timer_fired(core, kept);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -91,16 +127,28 @@ impl Servers {
         self.pending
     }
 
-    pub(crate) fn receive(&mut self, core: &mut Core, now: Instant, flow: Flow, mut request: Request) {
-        let Ok(key) = ServerKey::of(&request) else {
+    pub(crate) fn receive(&mut self, core: &mut Core, now: Instant, flow: Flow, mut request: Request, came: Came) {
+        let Some(Ok(via)) = request.headers().get::<Via>() else {
             return;
         };
+        let Ok(key) = ServerKey::with_via(&request, &via) else {
+            return;
+        };
+        let stamp = via::Stamp::of(&via, &flow);
         let hash = key.hash(&self.hasher);
         let found = self.find(&key, hash);
+        if found.is_none() && !self.elsewhere.is_empty() {
+            if came == Came::FromAnotherShard {
+                self.elsewhere.forget(core, &key, hash);
+            } else if let Some(partition) = self.whither(core, now, &key, hash, &request) {
+                stamp.put(request.headers_mut(), &flow);
+                return core.hand_overs.push_back(HandOver { partition, flow, request });
+            }
+        }
         match (request.method(), found) {
             (Method::Ack, Some(found)) => self.acknowledge(core, now, found, flow, request),
             (Method::Ack, None) => {
-                via::stamp(request.headers_mut(), &flow);
+                stamp.put(request.headers_mut(), &flow);
                 core.event(Event::Ack { request, flow });
             }
             (_, Some(found)) => self.step(core, now, found, ServerInput::Repeated),
@@ -109,14 +157,13 @@ impl Servers {
                 shed(core, &flow, &mut request);
             }
             (_, None) => {
-                let owned = key.to_owned();
                 let cancels = (*request.method() == Method::Cancel).then(|| ServerKey::of_cancelled(&request));
                 let cancelled = match cancels {
                     Some(Ok(key)) => self.find(&key, key.hash(&self.hasher)),
                     _ => None,
                 };
-                via::stamp(request.headers_mut(), &flow);
-                let server = self.begin(core, now, flow, owned, hash, &request);
+                let sender = stamp.put(request.headers_mut(), &flow);
+                let server = self.begin(core, now, Arrival { flow, came, sender }, (&key, hash), &request);
                 if *request.method() == Method::Cancel {
                     self.cancel(core, now, server, cancelled, request);
                 } else {
@@ -137,14 +184,12 @@ impl Servers {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        let last = std::mem::take(&mut entry.last);
-        let Some(addr) = entry.fallback.take() else {
+        let Some(fallback) = entry.fallback.take() else {
             return self.step(core, now, key, ServerInput::TransportFailed);
         };
         // The connection has ended: from now on answers go to where the Via says that its sender listens.
-        let flow = entry.flow;
-        let target = Target { transport: flow.transport, addr: *addr, server_name: None };
-        entry.way = Destination::Target { listener: flow.listener, target };
+        let Fallback { listener, target, last } = *fallback;
+        entry.way = Destination::Target { listener, target };
         if !last.is_empty() {
             let token = Token::Server(key).write();
             core.outputs.push_back(Output::Transmit { to: entry.way.clone(), bytes: last, token });
@@ -165,7 +210,30 @@ impl Servers {
         self.obey(core, now, key, orders);
     }
 
-    fn respond(&mut self, core: &mut Core, now: Instant, key: Key, mut response: Response) -> Result<(), Misuse> {
+    fn respond(&mut self, core: &mut Core, now: Instant, key: Key, response: Response) -> Result<(), Misuse> {
+        let status = response.status();
+        let bytes = self.answer(core, key, response)?;
+        if let Some(entry) = self.entries.get_mut(key)
+            && let Some(fallback) = &mut entry.fallback
+        {
+            fallback.last = bytes.clone();
+        }
+        self.step(core, now, key, ServerInput::Respond(status, bytes));
+        Ok(())
+    }
+
+    /// Without the machine: there is no state that it would have to change to.
+    fn respond_once(&mut self, core: &mut Core, key: Key, response: Response) -> Result<(), Misuse> {
+        let bytes = self.answer(core, key, response)?;
+        if let Some(entry) = self.entries.get(key) {
+            core.outputs.push_back(Output::Transmit { to: entry.way.clone(), bytes, token: 0 });
+        }
+        self.end(core, key, Reason::Finished);
+        Ok(())
+    }
+
+    /// Notes that a response is given, and prints it.
+    fn answer(&mut self, core: &mut Core, key: Key, mut response: Response) -> Result<Bytes, Misuse> {
         let entry = self.entries.get_mut(key).ok_or(Misuse::Ended)?;
         let status = response.status();
         // The 2xx to an INVITE is its user's to repeat (RFC 6026 §7.1); any other final response is given once.
@@ -179,45 +247,39 @@ impl Servers {
         }
         entry.trying = None;
         core.add_tag(&mut response);
-        if status.is_final() {
-            let to = response.headers().get::<To>().and_then(Result::ok);
-            entry.key.answered(to.as_ref().and_then(|to| to.tag()));
+        if status.is_final() && entry.is_rfc2543 {
+            entry.key.answered(response.headers().to_tag());
         }
-        let bytes = core.print(|out| response.write(out));
-        if entry.fallback.is_some() {
-            entry.last = bytes.clone();
-        }
-        self.step(core, now, key, ServerInput::Respond(status, bytes));
-        Ok(())
+        Ok(core.print(|out| response.write(out)))
     }
 
     fn begin(
         &mut self,
         core: &mut Core,
         now: Instant,
-        flow: Flow,
-        key: OwnedServerKey,
-        hash: u64,
+        Arrival { flow, came, sender }: Arrival,
+        (key, hash): (&ServerKey, u64),
         request: &Request,
     ) -> Key {
-        let headers = request.headers();
         let (way, fallback) = if flow.transport.is_reliable() {
-            (flow, via::stream_return(headers, &flow).map(Box::new))
+            let addr = sender.stream_return(&flow);
+            let target = Target { transport: flow.transport, addr, server_name: None };
+            (flow, Some(Box::new(Fallback { listener: flow.listener, target, last: Bytes::new() })))
         } else {
-            (Flow { remote: via::datagram_return(headers, &flow), ..flow }, None)
+            (Flow { remote: sender.datagram_return(&flow), ..flow }, None)
         };
         let trying = Some(Box::new(Response::to(request, StatusCode::TRYING)));
         let (machine, orders) = ServerMachine::start(request.method(), flow.transport, &core.settings.timers);
         let entry = Server {
             machine,
-            key,
+            key: key.to_owned(),
+            is_rfc2543: key.is_rfc2543(),
             hash,
-            flow,
             way: Destination::Flow(way),
             fallback,
             trying,
-            last: Bytes::new(),
             answered: false,
+            came,
             armed: Armed::default(),
         };
         let key = self.entries.insert(Box::new(entry));
@@ -235,8 +297,10 @@ impl Servers {
             Some(_) => StatusCode::OK,
             None => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
         };
+        let mut response = Response::to(&cancel, status);
+        core.sign(&mut response);
         // The transaction began in this very call and can't have been answered.
-        let _ = self.respond(core, now, server, Response::to(&cancel, status));
+        let _ = self.respond(core, now, server, response);
         if let Some(invite) = cancelled
             && self.entries.get(invite).is_some_and(|entry| !entry.answered)
         {
@@ -286,9 +350,21 @@ impl Servers {
     }
 
     fn end(&mut self, core: &mut Core, key: Key, reason: Reason) {
-        let Some(mut entry) = self.entries.remove(key) else {
+        if self.forget(core, key).is_none() {
             return;
+        }
+        let reason = match reason {
+            Reason::AckTimeout => Ended::NoAck,
+            Reason::Unanswered => Ended::Unanswered,
+            Reason::TransportFailed => Ended::TransportFailed,
+            Reason::Finished | Reason::Timeout | Reason::CancelTimeout => Ended::Normally,
         };
+        core.event(Event::ServerEnded { server: ServerId(key), reason });
+    }
+
+    /// Takes a transaction out of the tables and its timers off the wheel.
+    fn forget(&mut self, core: &mut Core, key: Key) -> Option<Box<Server>> {
+        let mut entry = self.entries.remove(key)?;
         entry.armed.cancel_all(&mut core.wheel);
         if !entry.answered {
             self.pending -= 1;
@@ -301,13 +377,43 @@ impl Servers {
             let entries = &self.entries;
             self.by_key.shrink_to(len * 2, |slot| entries.in_slot(*slot).map_or(0, |(_, entry)| entry.hash));
         }
-        let reason = match reason {
-            Reason::AckTimeout => Ended::NoAck,
-            Reason::Unanswered => Ended::Unanswered,
-            Reason::TransportFailed => Ended::TransportFailed,
-            Reason::Finished | Reason::Timeout | Reason::CancelTimeout => Ended::Normally,
-        };
-        core.event(Event::ServerEnded { server: ServerId(key), reason });
+        Some(entry)
+    }
+
+    pub(crate) fn hand_over(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        key: Key,
+        method: &Method,
+        to: u8,
+    ) -> Result<(), HandOverError> {
+        let entry = self.entries.get(key).ok_or(HandOverError::Ended)?;
+        if entry.answered {
+            return Err(HandOverError::AlreadyAnswered);
+        }
+        if entry.came == Came::FromAnotherShard {
+            return Err(HandOverError::HandedOverToUs);
+        }
+        if self.elsewhere.is_full(core) {
+            return Err(HandOverError::TooMany);
+        }
+        let entry = self.forget(core, key).ok_or(HandOverError::Ended)?;
+        self.elsewhere.keep(core, now, (entry.key, entry.hash), method, to);
+        Ok(())
+    }
+
+    /// The partition that a request without a transaction here goes to, if its transaction, or the INVITE that it cancels,
+    /// was handed over.
+    fn whither(&mut self, core: &mut Core, now: Instant, key: &ServerKey, hash: u64, request: &Request) -> Option<u8> {
+        let method = request.method();
+        if *method == Method::Cancel
+            && let Ok(invite) = ServerKey::of_cancelled(request)
+        {
+            let hash = invite.hash(&self.hasher);
+            return self.elsewhere.whither(core, now, (&invite, hash), method);
+        }
+        self.elsewhere.whither(core, now, (key, hash), method)
     }
 }
 
@@ -315,6 +421,7 @@ impl Servers {
 fn shed(core: &mut Core, flow: &Flow, request: &mut Request) {
     via::stamp(request.headers_mut(), flow);
     let mut response = Response::to(request, StatusCode::SERVICE_UNAVAILABLE);
+    core.sign(&mut response);
     // Spread over some seconds, so that those who were refused together don't come back together.
     let seconds = 2 + core.secrets.random() % 8;
     response.headers_mut().push(HeaderName::RetryAfter, seconds).expect("a number has no line break");

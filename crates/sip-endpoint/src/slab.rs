@@ -1,19 +1,23 @@
 //! A table of slots whose keys carry a generation, so that a key to what was there before finds nothing.
 //!
 //! Slots are boxed by their owner where they are large: the table itself is small and gives its memory back when the
-//! slots at its end are free (hash tables and vectors that never shrink keep a load's peak for ever).
+//! slots at its end are free (hash tables and vectors that never shrink keep a load's peak for ever). They lie in chunks,
+//! so that a table of a million grows without being copied, and without room for a quarter more.
 
 /// A slot and its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
+pub struct Key {
+    /// The slot.
+    pub slot: u32,
+    /// Which of the entries that the slot has had; never 0.
+    pub generation: u32,
 }
 
 /// See the module's text.
 #[derive(Debug)]
-pub(crate) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+pub struct Slab<T> {
+    /// All are full but the last; only the first is ever smaller than [`CHUNK`].
+    chunks: Vec<Vec<Slot<T>>>,
     /// The first free slot, or `NONE`.
     free: u32,
     len: usize,
@@ -30,60 +34,96 @@ enum Slot<T> {
 
 const NONE: u32 = u32::MAX;
 
+/// Slots in a chunk: a little less than a power of two, because allocators round up what is exactly one and has their own
+/// octets beside it.
+const CHUNK: usize = 250;
+
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab::new()
+    }
+}
+
 impl<T> Slab<T> {
-    pub(crate) const fn new() -> Slab<T> {
-        Slab { slots: Vec::new(), free: NONE, len: 0, next_generation: 1 }
+    /// An empty table.
+    pub const fn new() -> Slab<T> {
+        Slab { chunks: Vec::new(), free: NONE, len: 0, next_generation: 1 }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn insert(&mut self, value: T) -> Key {
+    /// All entries, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.chunks.iter().flatten().zip(0..).filter_map(|(used, slot)| match used {
+            Slot::Used { generation, value } => Some((Key { slot, generation: *generation }, value)),
+            Slot::Free { .. } => None,
+        })
+    }
+
+    /// Puts an entry into a free slot.
+    pub fn insert(&mut self, value: T) -> Key {
         let generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1).max(1);
         self.len += 1;
-        let slot = if self.free == NONE {
-            self.slots.push(Slot::Used { generation, value });
-            (self.slots.len() - 1) as u32
-        } else {
-            let slot = self.free;
-            self.unlink(slot);
-            self.slots[slot as usize] = Slot::Used { generation, value };
-            slot
-        };
+        let used = Slot::Used { generation, value };
+        let slot = self.free;
+        if slot == NONE {
+            return Key { slot: self.push(used), generation };
+        }
+        self.unlink(slot);
+        if let Some(free) = self.slot_mut(slot) {
+            *free = used;
+        }
         Key { slot, generation }
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        match self.slots.get(key.slot as usize)? {
+    /// What the table itself takes, in octets.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        let slots: usize = self.chunks.iter().map(Vec::capacity).sum();
+        slots * size_of::<Slot<T>>() + self.chunks.capacity() * size_of::<Vec<Slot<T>>>()
+    }
+
+    /// The entry of a key.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        match self.slot(key.slot)? {
             Slot::Used { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
 
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.slots.get_mut(key.slot as usize)? {
+    /// The entry of a key, to be changed.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.slot_mut(key.slot)? {
             Slot::Used { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
 
     /// The entry in a slot that is known to be in use: the tables that index by slot hold no others.
-    pub(crate) fn in_slot(&self, slot: u32) -> Option<(Key, &T)> {
-        match self.slots.get(slot as usize)? {
+    pub fn in_slot(&self, slot: u32) -> Option<(Key, &T)> {
+        match self.slot(slot)? {
             Slot::Used { generation, value } => Some((Key { slot, generation: *generation }, value)),
             Slot::Free { .. } => None,
         }
     }
 
-    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let freed = Slot::Free { next: self.free, previous: NONE };
-        let Slot::Used { value, .. } = std::mem::replace(&mut self.slots[key.slot as usize], freed) else {
+        let Slot::Used { value, .. } = std::mem::replace(self.slot_mut(key.slot)?, freed) else {
             return None;
         };
-        if let Some(Slot::Free { previous, .. }) = self.slots.get_mut(self.free as usize) {
+        if let Some(Slot::Free { previous, .. }) = self.slot_mut(self.free) {
             *previous = key.slot;
         }
         self.free = key.slot;
@@ -92,34 +132,72 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// Drops the free slots at the end, and the spare capacity when it is more than three quarters.
+    fn slot(&self, slot: u32) -> Option<&Slot<T>> {
+        self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
+        self.chunks.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
+    }
+
+    /// Adds a slot at the end.
+    fn push(&mut self, slot: Slot<T>) -> u32 {
+        let chunk = match self.chunks.last() {
+            Some(last) if last.len() < CHUNK => self.chunks.len() - 1,
+            // A table may be small.
+            None => {
+                self.chunks.push(Vec::new());
+                0
+            }
+            Some(_) => {
+                self.chunks.push(Vec::with_capacity(CHUNK));
+                self.chunks.len() - 1
+            }
+        };
+        self.chunks[chunk].push(slot);
+        (chunk * CHUNK + self.chunks[chunk].len() - 1) as u32
+    }
+
+    /// Drops the free slots at the end, and spare capacity when it is more than three quarters.
     fn shrink(&mut self) {
-        while let Some(Slot::Free { .. }) = self.slots.last() {
-            let slot = (self.slots.len() - 1) as u32;
-            self.unlink(slot);
-            self.slots.pop();
+        while let Some(chunk) = self.chunks.len().checked_sub(1) {
+            let Some(Slot::Free { .. }) = self.chunks[chunk].last() else { break };
+            self.unlink((chunk * CHUNK + self.chunks[chunk].len() - 1) as u32);
+            self.chunks[chunk].pop();
+            if chunk > 0 && self.chunks[chunk].is_empty() {
+                self.chunks.pop();
+            }
         }
-        if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
-            self.slots.shrink_to(self.slots.len() * 2);
+        shrink(&mut self.chunks);
+        if let [first] = &mut self.chunks[..] {
+            shrink(first);
         }
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Slot::Free { next, previous } = self.slots[slot as usize] else {
+        let Some(&Slot::Free { next, previous }) = self.slot(slot) else {
             return;
         };
-        if let Some(Slot::Free { previous: p, .. }) = self.slots.get_mut(next as usize) {
+        if let Some(Slot::Free { previous: p, .. }) = self.slot_mut(next) {
             *p = previous;
         }
-        match self.slots.get_mut(previous as usize) {
+        match self.slot_mut(previous) {
             Some(Slot::Free { next: n, .. }) => *n = next,
             _ => self.free = next,
         }
     }
 }
 
+fn shrink<T>(list: &mut Vec<T>) {
+    if list.capacity() > 64 && list.len() < list.capacity() / 4 {
+        list.shrink_to(list.len() * 2);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -142,8 +220,46 @@ mod tests {
             assert!(slab.remove(*key).is_some());
         }
         assert_eq!(slab.len(), 0);
-        assert!(slab.slots.capacity() <= 64);
+        assert!(slab.size() <= 64 * size_of::<Slot<i32>>() + 64 * size_of::<Vec<Slot<i32>>>());
         let again = slab.insert(7);
         assert_eq!(slab.get(again), Some(&7));
+    }
+
+    /// Against a map, at sizes around those of a chunk.
+    #[test]
+    fn entries_stay_under_their_keys_however_the_table_grows_and_shrinks() {
+        let mut slab = Slab::new();
+        let mut expected = BTreeMap::new();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for step in 0..200_000_u32 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // It grows and shrinks in turn, over the ends of some chunks.
+            if state % 100 < if step / 2_000 % 2 == 0 { 60 } else { 40 } {
+                assert_eq!(expected.insert(slab.insert(step), step), None);
+            } else if let Some(key) = expected.keys().nth(state as usize / 100 % expected.len().max(1)).copied() {
+                assert_eq!(slab.remove(key), expected.remove(&key));
+                assert_eq!(slab.get(key), None);
+            }
+            assert_eq!(slab.len(), expected.len());
+        }
+        assert!(slab.chunks.len() > 1);
+        let all: BTreeMap<Key, u32> = slab.iter().map(|(key, value)| (key, *value)).collect();
+        assert_eq!(all, expected);
+        for (key, value) in expected {
+            assert_eq!((slab.get(key), slab.in_slot(key.slot)), (Some(&value), Some((key, &value))));
+            assert_eq!(slab.remove(key), Some(value));
+        }
+        assert!(slab.is_empty());
+    }
+
+    #[test]
+    fn a_large_table_has_no_more_than_a_fiftieth_to_spare() {
+        let mut slab = Slab::new();
+        for entry in 0..1_000_000_u64 {
+            slab.insert(entry);
+            assert!(slab.len() < 100_000 || slab.size() * 50 <= slab.len() * size_of::<Slot<u64>>() * 51);
+        }
     }
 }

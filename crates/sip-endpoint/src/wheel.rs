@@ -2,7 +2,8 @@
 //!
 //! Four levels of 256 slots; a slot of the lowest level is one tick of 4 ms wide, a slot of the next level 256 times
 //! that. An entry lies in the level that its distance fits in and moves down when its slot's turn comes. A timer never
-//! fires early; it fires at most one tick late.
+//! fires early; it fires at most one tick late, unless its owner takes the due timers in portions: firing them and moving
+//! them down can both be interrupted, and [`Wheel::next_timeout`] says that it is time as long as something is left.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,11 @@ const TICK: Duration = Duration::from_millis(4);
 const LEVELS: usize = 4;
 const BITS: u32 = 8;
 const SLOTS: usize = 1 << BITS;
+/// The end of a list.
 const NONE: u32 = u32::MAX;
+/// An entry whose `previous` is this or more is the first of the list of that number: an entry need not say where it lies
+/// unless it is asked to change the head of its list.
+const FIRST: u32 = NONE - (LEVELS * SLOTS) as u32;
 
 /// Timers that carry a `T` each.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub(crate) struct Wheel<T> {
     current: u64,
     entries: Slab<Entry<T>>,
     /// The first entry of each slot's list.
-    heads: Box<[[u32; SLOTS]; LEVELS]>,
+    heads: Box<[u32; LEVELS * SLOTS]>,
     /// One bit for every slot that has entries.
     occupied: [[u64; SLOTS / 64]; LEVELS],
 }
@@ -33,8 +38,6 @@ struct Entry<T> {
     tick: u64,
     next: u32,
     previous: u32,
-    level: u8,
-    index: u8,
     value: T,
 }
 
@@ -44,7 +47,7 @@ impl<T: Copy> Wheel<T> {
             start: None,
             current: 0,
             entries: Slab::new(),
-            heads: Box::new([[NONE; SLOTS]; LEVELS]),
+            heads: Box::new([NONE; LEVELS * SLOTS]),
             occupied: [[0; SLOTS / 64]; LEVELS],
         }
     }
@@ -58,7 +61,7 @@ impl<T: Copy> Wheel<T> {
         let due = now.saturating_duration_since(start) + after;
         let tick = due.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(u64::MAX)) as u64;
         let tick = tick.max(self.current + 1);
-        let key = self.entries.insert(Entry { tick, next: NONE, previous: NONE, level: 0, index: 0, value });
+        let key = self.entries.insert(Entry { tick, next: NONE, previous: NONE, value });
         self.link(key.slot);
         key
     }
@@ -71,28 +74,29 @@ impl<T: Copy> Wheel<T> {
         self.entries.remove(key).is_some()
     }
 
-    /// When [`Wheel::expired`] should be asked again: never later than the first timer, sometimes earlier.
+    /// When [`Wheel::expired`] should be asked again: never later than the first timer, sometimes earlier, and in the past
+    /// when something that is due was left.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let start = self.start?;
-        if self.entries.len() == 0 {
+        if self.entries.is_empty() {
             return None;
         }
-        let tick = (0..LEVELS).filter_map(|level| self.next_turn(level)).min()?;
+        let tick = if self.is_behind() { self.current } else { (0..LEVELS).filter_map(|l| self.next_turn(l)).min()? };
         let ticks = u32::try_from(tick).ok().map(|tick| TICK * tick);
         Some(start + ticks.unwrap_or_else(|| Duration::from_millis(tick.saturating_mul(TICK.as_millis() as u64))))
     }
 
-    /// Takes one timer that is due at `now`; in the order of their ticks.
-    pub(crate) fn expired(&mut self, now: Instant) -> Option<(Key, T)> {
+    /// Takes one timer that is due at `now`; in the order of their ticks. `moves` is how many entries may be moved down
+    /// for it and goes down by those that were; with the last one the rest is left for later.
+    pub(crate) fn expired(&mut self, now: Instant, moves: &mut usize) -> Option<(Key, T)> {
         let start = self.start?;
         let target = (now.saturating_duration_since(start).as_nanos() / TICK.as_nanos()) as u64;
         loop {
-            let index = (self.current & (SLOTS as u64 - 1)) as usize;
-            let head = self.heads[0][index];
-            if head != NONE
-                && let Some((key, entry)) = self.entries.in_slot(head)
-                && entry.tick <= self.current
-            {
+            if !self.cascade(moves) {
+                return None;
+            }
+            let head = self.heads[self.current_list(0)];
+            if let Some((key, entry)) = self.entries.in_slot(head) {
                 let value = entry.value;
                 self.unlink(head);
                 self.entries.remove(key);
@@ -108,31 +112,47 @@ impl<T: Copy> Wheel<T> {
     /// Moves to the next tick on which something has to be done, but not beyond `target`.
     fn advance(&mut self, target: u64) {
         let next = (0..LEVELS).filter_map(|level| self.next_turn(level)).min();
-        let Some(next) = next.filter(|next| *next <= target) else {
-            self.current = target;
-            return;
+        self.current = match next.filter(|next| *next <= target) {
+            Some(next) => next.max(self.current + 1).min(target),
+            None => target,
         };
-        self.current = next.max(self.current + 1).min(target);
-        for level in (1..LEVELS).rev() {
-            if self.current & ((1u64 << (BITS * level as u32)) - 1) == 0 {
-                let index = (self.current >> (BITS * level as u32)) as usize & (SLOTS - 1);
-                self.cascade(level, index);
-            }
-        }
     }
 
-    fn cascade(&mut self, level: usize, index: usize) {
-        let mut at = self.heads[level][index];
-        self.heads[level][index] = NONE;
-        self.occupied[level][index / 64] &= !(1 << (index % 64));
-        while at != NONE {
-            let Some((_, entry)) = self.entries.in_slot(at) else {
-                break;
-            };
-            let next = entry.next;
-            self.link(at);
-            at = next;
+    /// Moves down what lies in the slots whose turn comes with the current tick. False when `moves` did not suffice.
+    ///
+    /// No entry is set into such a slot while the current tick stays: whatever belongs there is near enough for a lower
+    /// level, and whatever is a turn away lies one slot before it.
+    fn cascade(&mut self, moves: &mut usize) -> bool {
+        for level in self.levels_that_turn() {
+            let list = self.current_list(level);
+            while self.heads[list] != NONE {
+                if *moves == 0 {
+                    return false;
+                }
+                *moves -= 1;
+                let first = self.heads[list];
+                self.unlink(first);
+                self.link(first);
+            }
         }
+        true
+    }
+
+    /// Whether something of the current tick or before is still to be fired or moved down.
+    fn is_behind(&self) -> bool {
+        self.heads[self.current_list(0)] != NONE
+            || self.levels_that_turn().any(|level| self.heads[self.current_list(level)] != NONE)
+    }
+
+    /// The levels above the lowest one that enter a new slot with the current tick.
+    fn levels_that_turn(&self) -> impl Iterator<Item = usize> + use<T> {
+        let current = self.current;
+        (1..LEVELS).take_while(move |level| current & ((1u64 << (BITS * *level as u32)) - 1) == 0)
+    }
+
+    /// The list of a level's slot in which the current tick lies.
+    fn current_list(&self, level: usize) -> usize {
+        level * SLOTS + ((self.current >> (BITS * level as u32)) as usize & (SLOTS - 1))
     }
 
     /// The tick at which the next occupied slot of this level has its turn.
@@ -161,7 +181,7 @@ impl<T: Copy> Wheel<T> {
 
     fn link(&mut self, slot: u32) {
         let current = self.current;
-        let Some(entry) = self.entry_mut(slot) else {
+        let Some((_, entry)) = self.entries.in_slot(slot) else {
             return;
         };
         let distance = entry.tick.saturating_sub(current);
@@ -174,17 +194,15 @@ impl<T: Copy> Wheel<T> {
         let furthest = current + ((1u64 << (BITS * LEVELS as u32)) - (1u64 << (BITS * (LEVELS as u32 - 1))));
         let tick = entry.tick.min(furthest);
         let index = (tick >> shift) as usize & (SLOTS - 1);
-        entry.level = level as u8;
-        entry.index = index as u8;
-        entry.previous = NONE;
-        let head = self.heads[level][index];
+        let list = level * SLOTS + index;
+        let head = std::mem::replace(&mut self.heads[list], slot);
         if let Some(entry) = self.entry_mut(slot) {
+            entry.previous = FIRST + list as u32;
             entry.next = head;
         }
-        if let Some(first) = self.entry_mut(head) {
-            first.previous = slot;
+        if let Some(second) = self.entry_mut(head) {
+            second.previous = slot;
         }
-        self.heads[level][index] = slot;
         self.occupied[level][index / 64] |= 1 << (index % 64);
     }
 
@@ -193,18 +211,20 @@ impl<T: Copy> Wheel<T> {
             return;
         };
         let (next, previous) = (entry.next, entry.previous);
-        let (level, index) = (usize::from(entry.level), usize::from(entry.index));
         if let Some(entry) = self.entry_mut(next) {
             entry.previous = previous;
         }
-        match self.entry_mut(previous) {
-            Some(entry) => entry.next = next,
-            None => {
-                self.heads[level][index] = next;
-                if next == NONE {
-                    self.occupied[level][index / 64] &= !(1 << (index % 64));
-                }
+        if previous < FIRST {
+            if let Some(entry) = self.entry_mut(previous) {
+                entry.next = next;
             }
+            return;
+        }
+        let list = (previous - FIRST) as usize;
+        self.heads[list] = next;
+        if next == NONE {
+            let (level, index) = (list / SLOTS, list % SLOTS);
+            self.occupied[level][index / 64] &= !(1 << (index % 64));
         }
     }
 
@@ -219,7 +239,7 @@ mod tests {
     use super::*;
 
     fn drain(wheel: &mut Wheel<u32>, now: Instant) -> Vec<u32> {
-        std::iter::from_fn(|| wheel.expired(now).map(|(_, value)| value)).collect()
+        std::iter::from_fn(|| wheel.expired(now, &mut { usize::MAX }).map(|(_, value)| value)).collect()
     }
 
     #[test]
@@ -276,15 +296,91 @@ mod tests {
             wheel.set(now, after, value);
             due.insert(value, now + after);
             now += Duration::from_millis(random() % 50);
-            while let Some((_, value)) = wheel.expired(now) {
+            while let Some((_, value)) = wheel.expired(now, &mut { usize::MAX }) {
                 let at = due.remove(&value).unwrap();
                 assert!(at <= now && now - at <= Duration::from_millis(60), "{:?} late", now - at);
             }
         }
         now += Duration::from_secs(100_000);
-        while let Some((_, value)) = wheel.expired(now) {
+        while let Some((_, value)) = wheel.expired(now, &mut { usize::MAX }) {
             assert!(due.remove(&value).is_some());
         }
         assert!(due.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_in_portions_is_due_until_the_last_was_taken() {
+        let start = Instant::now();
+        // Some that fire at once, and some that have to be moved down from every level first.
+        for after in [Duration::from_millis(4), Duration::from_secs(60), Duration::from_secs(40_000)] {
+            let mut wheel = Wheel::new();
+            for value in 0..10_000u32 {
+                wheel.set(start, after, value);
+            }
+            let now = start + after + TICK;
+            let (mut fired, mut portions) = (0, 0);
+            while wheel.len() > 0 {
+                assert!(wheel.next_timeout().unwrap() <= now);
+                let mut moves = 100;
+                fired += std::iter::from_fn(|| wheel.expired(now, &mut moves)).take(50).count();
+                portions += 1;
+                // What is set meanwhile is neither lost nor taken for one that has to be moved down.
+                if portions % 100 == 0 {
+                    for ahead in [1u64, 255, 256, 65_535, 65_536, 1 << 24] {
+                        let key = wheel.set(now, TICK * u32::try_from(ahead).unwrap(), 0);
+                        assert!(wheel.cancel(key));
+                    }
+                }
+            }
+            assert_eq!(fired, 10_000);
+            assert!(portions >= 200);
+            assert_eq!(wheel.next_timeout(), None);
+        }
+    }
+
+    #[test]
+    fn random_timers_fire_in_time_when_they_are_taken_in_portions() {
+        let start = Instant::now();
+        let mut state = 0x51ed_270b_0a1f_39c1u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut wheel = Wheel::new();
+        let mut now = start;
+        let mut due = std::collections::BTreeMap::new();
+        for value in 0..30_000u32 {
+            let after = Duration::from_millis(random() % (1 << (random() % 26)));
+            wheel.set(now, after, value);
+            due.insert(value, now + after);
+            now += Duration::from_millis(random() % 50);
+            let mut moves = (random() % 8) as usize;
+            while let Some((_, value)) = wheel.expired(now, &mut moves) {
+                assert!(due.remove(&value).unwrap() <= now, "too early");
+            }
+        }
+        while let Some(at) = wheel.next_timeout() {
+            now = now.max(at);
+            for value in drain(&mut wheel, now) {
+                assert!(due.remove(&value).unwrap() <= now, "too early");
+            }
+        }
+        assert!(due.is_empty());
+    }
+
+    #[test]
+    fn a_million_timers_take_thirty_three_octets_each_and_give_them_back() {
+        let start = Instant::now();
+        let mut wheel: Wheel<u64> = Wheel::new();
+        let keys: Vec<_> = (0..1_000_000u64)
+            .map(|i| wheel.set(start, Duration::from_millis(180_000 + i * 7919 % 1_620_000), i))
+            .collect();
+        assert!(wheel.entries.size() <= 33 * keys.len(), "{} octets", wheel.entries.size());
+        for key in keys.iter().step_by(2).chain(keys.iter().skip(1).step_by(2)) {
+            assert!(wheel.cancel(*key));
+        }
+        assert!(wheel.entries.size() <= 4_096, "{} octets", wheel.entries.size());
     }
 }

@@ -6,17 +6,20 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_endpoint::{Destination, Endpoint, Event, Input, Output, Target, TransactionUser, partition_of};
-use sip_message::{ConnectionId, Flow, Message, Transport};
+use sip_endpoint::{Destination, Endpoint, Event, HandOver, Input, Output, Target, TransactionUser, partition_of};
+use sip_message::{ConnectionId, Flow, Message, Request, Transport};
 use sip_transport::{BoundListener, Families, LookupRequest, Transmit, TransportEvent, TransportSet, Transports};
 use tokio::sync::mpsc;
 
+use crate::bell::Bell;
 use crate::stack::{StackConfig, StartError};
 
 /// What one shard is told by another, or by the stack.
 pub(crate) enum Note<M> {
     /// A message whose branch or tag names this shard.
     Received { flow: Flow, message: Message },
+    /// A request that another shard's user takes for this shard's.
+    HandedOver { flow: Flow, request: Request },
     /// Octets for a connection that this shard owns.
     Transmit { flow: Flow, bytes: Bytes, token: u64, from: u16 },
     /// Such octets could not be sent.
@@ -87,13 +90,17 @@ impl<M: Clone + Send + 'static> Shard<M> {
         let settings = self.config.endpoint.settings(self.index, bound);
         let addresses = bound.iter().map(|bound| (bound.transport, bound.local)).collect();
         let _ = tell.send(Ok(addresses));
+        let bell = Arc::new(Bell::default());
+        let mut user = user();
+        user.set_waker(bell.waker());
         let running = Running {
             index: self.index,
             supported: bound.iter().map(|bound| bound.transport).collect(),
             families: families(bound),
             transports,
             endpoint: Endpoint::new(settings),
-            user: user(),
+            user,
+            bell,
             peers: self.peers,
             said: Vec::new(),
             counters: self.counters,
@@ -114,6 +121,8 @@ struct Running<U: TransactionUser> {
     transports: Transports,
     endpoint: Endpoint,
     user: U,
+    /// Is rung when one of the user's futures can go on.
+    bell: Arc<Bell>,
     peers: Vec<mpsc::Sender<Note<U::Message>>>,
     /// What the user has said to the others in this turn.
     said: Vec<U::Message>,
@@ -127,12 +136,19 @@ impl<U: TransactionUser> Running<U> {
     async fn turns(mut self, mut inbox: mpsc::Receiver<Note<U::Message>>) {
         let mut events = Vec::with_capacity(2 * FULL_TURN);
         while !self.stopped {
-            let deadline = self.endpoint.next_timeout().into_iter().chain(self.drain).min();
             let mut note = None;
-            tokio::select! {
-                biased;
-                () = self.transports.turn(deadline.map(Into::into), &mut events) => {}
-                received = inbox.recv() => note = received,
+            if self.bell.is_rung() || !inbox.is_empty() {
+                // Something is to be done already, so the sockets are only looked at. That look must not race with what is
+                // to be done: whoever always has something to say would always win.
+                self.transports.turn(Some(Instant::now().into()), &mut events).await;
+            } else {
+                let deadline = self.endpoint.next_timeout().into_iter().chain(self.drain).min();
+                tokio::select! {
+                    biased;
+                    () = self.transports.turn(deadline.map(Into::into), &mut events) => {}
+                    received = inbox.recv() => note = received,
+                    () = self.bell.rings() => {}
+                }
             }
             let now = Instant::now();
             let full = events.len() >= FULL_TURN;
@@ -150,6 +166,11 @@ impl<U: TransactionUser> Running<U> {
             }
             if self.endpoint.next_timeout().is_some_and(|at| at <= now) {
                 self.endpoint.handle(now, Input::TimePassed);
+                self.pump(now);
+            }
+            // Once in a turn: a user that wakes itself goes on after the next look at the sockets.
+            if self.bell.take() {
+                self.user.woken(now, &mut self.endpoint, &mut self.said);
                 self.pump(now);
             }
             self.transports.flush();
@@ -205,6 +226,7 @@ impl<U: TransactionUser> Running<U> {
             Note::Received { flow, message } => {
                 self.endpoint.handle(now, Input::Received { flow, received: Ok(message) });
             }
+            Note::HandedOver { flow, request } => self.endpoint.handle(now, Input::HandedOver { flow, request }),
             Note::Transmit { flow, bytes, token, from } => {
                 // Whether it failed is told by the connection's end; a connection that has ended is told now.
                 let to = sip_transport::Destination::Flow(flow);
@@ -226,7 +248,7 @@ impl<U: TransactionUser> Running<U> {
         }
     }
 
-    /// Carries the endpoint's outputs to the sockets and to its user, until there are none.
+    /// Carries the endpoint's outputs to the sockets, to its user and to the other shards, until there are none.
     fn pump(&mut self, now: Instant) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
@@ -249,6 +271,9 @@ impl<U: TransactionUser> Running<U> {
                     self.user.event(now, &mut self.endpoint, event, &mut self.said);
                 }
             }
+        }
+        while let Some(HandOver { partition, flow, request }) = self.endpoint.poll_hand_over() {
+            self.note(u16::from(partition), Note::HandedOver { flow, request });
         }
         for message in std::mem::take(&mut self.said) {
             for peer in (0..self.peers.len() as u16).filter(|peer| *peer != self.index) {

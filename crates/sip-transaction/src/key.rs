@@ -19,7 +19,7 @@ use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
 
 use sip_message::header::{CallId, Cseq, From, HeaderError, To, Via};
-use sip_message::{HeaderName, Headers, Method, Request, Response, TypedHeader};
+use sip_message::{HeaderName, Headers, Host, Method, Request, Response, TypedHeader};
 use smallvec::SmallVec;
 
 /// Why a message has no key; the peer's doing. A request with this fault is answered with 400, a response is dropped.
@@ -57,29 +57,33 @@ pub struct ServerKey {
 impl ServerKey {
     /// The key under which the transaction of `request` is kept or looked up. An ACK has that of its INVITE.
     pub fn of(request: &Request) -> Result<ServerKey, KeyError> {
+        ServerKey::with_via(request, &typed(request.headers())?)
+    }
+
+    /// The same for whoever has read the top Via of `request`.
+    pub fn with_via(request: &Request, via: &Via<'_>) -> Result<ServerKey, KeyError> {
         let is_ack = *request.method() == Method::Ack;
         let method = if is_ack { &Method::Invite } else { request.method() };
-        ServerKey::with_method(request, method, is_ack)
+        ServerKey::with_method(request, via, method, is_ack)
     }
 
     /// The key of the INVITE that `cancel` is for (RFC 3261 §9.2).
     pub fn of_cancelled(cancel: &Request) -> Result<ServerKey, KeyError> {
-        ServerKey::with_method(cancel, &Method::Invite, false)
+        ServerKey::with_method(cancel, &typed(cancel.headers())?, &Method::Invite, false)
     }
 
-    fn with_method(request: &Request, method: &Method, is_ack: bool) -> Result<ServerKey, KeyError> {
+    fn with_method(request: &Request, via: &Via<'_>, method: &Method, is_ack: bool) -> Result<ServerKey, KeyError> {
         let headers = request.headers();
-        let via: Via<'_> = typed(headers)?;
         let mut id = Id::new();
-        match via.branch() {
-            Some(branch) if via.has_unique_branch() => {
+        match via.branch().filter(|branch| Via::is_unique(branch)) {
+            Some(branch) => {
                 id.line(Rule::Branch.mark());
                 id.line(branch);
-                id.sent_by(&via);
+                id.sent_by(via);
                 id.line(method.as_str());
                 Ok(ServerKey { id, to_tag: None, is_ack })
             }
-            _ => {
+            None => {
                 let from: From<'_> = typed(headers)?;
                 let to: To<'_> = typed(headers)?;
                 let call_id: CallId<'_> = typed(headers)?;
@@ -273,10 +277,28 @@ impl Id {
 
     /// Host and port; the case of a host name does not count (RFC 3261 §7.3.1).
     fn sent_by(&mut self, via: &Via<'_>) {
-        let start = self.0.len();
-        self.display_line(via.host());
-        self.0[start..].make_ascii_lowercase();
-        self.display_line(via.port_or_default());
+        match via.host() {
+            // The usual case, without the machinery of printing; no name has a `=`.
+            Host::V4(address) => {
+                self.0.push(b'=');
+                self.number_line(address.into());
+            }
+            host => {
+                let start = self.0.len();
+                self.display_line(host);
+                self.0[start..].make_ascii_lowercase();
+            }
+        }
+        self.number_line(via.port_or_default().into());
+    }
+
+    /// In hexadecimal digits, the last one first.
+    fn number_line(&mut self, mut number: u32) {
+        while number > 0 {
+            self.0.push(b"0123456789abcdef"[(number & 0xf) as usize]);
+            number >>= 4;
+        }
+        self.0.push(b'\n');
     }
 }
 

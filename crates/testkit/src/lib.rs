@@ -17,7 +17,7 @@
 //! Every message that a node sends is read by the parser that its receiver will use, and is held against what every
 //! message has to have; one that fails ends the world with the ladder of what has led there.
 //!
-//! Left out: sockets, TLS handshakes and certificates, several shards of one server (each node is one shard).
+//! Left out: sockets, TLS handshakes and certificates, and the inboxes between shards that may be full.
 
 mod fields;
 mod network;

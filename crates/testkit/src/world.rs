@@ -10,21 +10,30 @@
 //! It does what the driver does with sockets, in one thread and from one seed: the same seed gives the same run. Every
 //! message that a node sends is read as its receiver will read it; one that can't be read ends the world with the ladder
 //! of what was sent.
+//!
+//! A node may have several shards ([`World::shard`]). They share its address, its name and its connections; each has its
+//! own endpoint and user and, so that stories can name it, a [`NodeId`] of its own.
 
+mod bell;
+mod shards;
+mod tenant;
 mod transmit;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_endpoint::{Endpoint, Event, Input, Listener, LookupError, Output, Settings, Target, TransactionUser};
-use sip_message::{ConnectionId, Flow, Limits, ListenerId, Message, Refusal, Transport, parse_datagram};
+use sip_endpoint::{Endpoint, Input, Listener, LookupError, Output, Settings, Target, TransactionUser};
+use sip_message::{ConnectionId, Flow, Limits, ListenerId, Message, Refusal, Request, Transport, parse_datagram};
 
 use crate::network::Network;
 use crate::random::Random;
 use crate::zone::Zone;
+use bell::Bells;
+use tenant::Tenant;
 
 /// A node of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,58 +64,65 @@ pub struct World {
     /// How many things have happened at this very instant.
     at_once: u32,
     ports: u16,
+    bells: Bells,
 }
 
 struct Node {
     name: Box<str>,
+    settings: Settings,
     endpoint: Endpoint,
     user: Box<dyn Tenant>,
     /// For when the endpoint's next timeout is scheduled.
     wake: Option<Instant>,
     down: bool,
-}
-
-/// A transaction user of any type.
-trait Tenant {
-    fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event);
-    fn drain(&mut self, now: Instant, endpoint: &mut Endpoint);
-    fn is_idle(&self) -> bool;
-    fn as_any(&self) -> &dyn Any;
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-}
-
-impl<U: TransactionUser + 'static> Tenant for U {
-    fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event) {
-        // A node is one shard, so that there is nobody to be told.
-        let mut peers = Vec::new();
-        TransactionUser::event(self, now, endpoint, event, &mut peers);
-    }
-
-    fn drain(&mut self, now: Instant, endpoint: &mut Endpoint) {
-        TransactionUser::drain(self, now, endpoint);
-    }
-
-    fn is_idle(&self) -> bool {
-        TransactionUser::is_idle(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
+    /// The first shard: the one whose id is the node's.
+    home: NodeId,
+    /// All shards, by their partitions; at the first one only.
+    shards: Vec<NodeId>,
 }
 
 /// Something that will happen.
 enum Happening {
-    Arrives { node: NodeId, flow: Flow, message: Box<Result<Message, Refusal>> },
-    StreamArrives { connection: ConnectionId, end: usize, octets: Bytes },
-    StreamEnds { node: NodeId, flow: Flow },
-    TransmitFails { node: NodeId, token: u64 },
-    Resolved { node: NodeId, token: u64, result: Result<Vec<Target>, LookupError> },
-    Wakes { node: NodeId },
+    Arrives {
+        node: NodeId,
+        flow: Flow,
+        message: Box<Result<Message, Refusal>>,
+    },
+    StreamArrives {
+        connection: ConnectionId,
+        end: usize,
+        octets: Bytes,
+    },
+    StreamEnds {
+        node: NodeId,
+        flow: Flow,
+    },
+    TransmitFails {
+        node: NodeId,
+        token: u64,
+    },
+    Resolved {
+        node: NodeId,
+        token: u64,
+        result: Result<Vec<Target>, LookupError>,
+    },
+    Wakes {
+        node: NodeId,
+    },
+    /// A future of a user's can go on.
+    Rung {
+        node: NodeId,
+    },
+    HandedOver {
+        node: NodeId,
+        flow: Flow,
+        request: Box<Request>,
+    },
+    /// What one shard's user tells another's.
+    Told {
+        node: NodeId,
+        message: Rc<dyn Any>,
+    },
     Scripted(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -157,6 +173,7 @@ impl World {
             scheduled: 0,
             at_once: 0,
             ports: 0,
+            bells: Bells::default(),
         }
     }
 
@@ -200,14 +217,17 @@ impl World {
         if let Some(address) = address {
             self.zone.address(name, address);
         }
-        self.nodes.push(Node {
-            name: name.into(),
-            endpoint: Endpoint::new(settings),
-            user: Box::new(user),
-            wake: None,
-            down: false,
-        });
+        self.add(name.into(), settings, user, id);
         id
+    }
+
+    fn add(&mut self, name: Box<str>, settings: Settings, mut user: impl TransactionUser + 'static, home: NodeId) {
+        let id = NodeId::at(self.nodes.len());
+        user.set_waker(self.bells.waker(id));
+        let endpoint = Endpoint::new(settings.clone());
+        let user = Box::new(user);
+        self.nodes.push(Node { name, settings, endpoint, user, wake: None, down: false, home, shards: Vec::new() });
+        self.nodes[home.index()].shards.push(id);
     }
 
     /// The time.
@@ -292,6 +312,7 @@ impl World {
     /// Takes a node from the network, and lets it come back: datagrams to it are lost, connections to it are refused, and
     /// those that it has end.
     pub fn set_down(&mut self, node: NodeId, down: bool) {
+        let node = self.home(node);
         self.nodes[node.index()].down = down;
         if down {
             for connection in self.network.streams.between(node, None) {
@@ -345,6 +366,7 @@ impl World {
 
     /// Lets the next thing happen. Whether there was one.
     pub fn step(&mut self) -> bool {
+        self.hear();
         let Some(next) = self.queue.pop() else { return false };
         self.at_once = if next.at > self.now { 0 } else { self.at_once + 1 };
         if self.at_once > TOO_MANY_AT_ONCE {
@@ -358,8 +380,10 @@ impl World {
     /// Lets happen what happens within this time.
     pub fn run_for(&mut self, span: Duration) {
         let until = self.now + span;
+        self.hear();
         while self.queue.peek().is_some_and(|next| next.at <= until) {
             self.step();
+            self.hear();
         }
         self.now = until;
         self.at_once = 0;
@@ -418,10 +442,14 @@ impl World {
     fn happen(&mut self, what: Happening, at: Instant) {
         match what {
             Happening::Arrives { node, flow, message } => {
+                let node = self.shard_for(node, &flow, &message);
                 self.hand_in(node, Input::Received { flow, received: *message });
             }
             Happening::StreamArrives { connection, end, octets } => self.stream_arrives(connection, end, &octets),
-            Happening::StreamEnds { node, flow } => self.hand_in(node, Input::ConnectionClosed { flow }),
+            Happening::StreamEnds { node, flow } => {
+                let node = self.shard_of_flow(node, &flow);
+                self.hand_in(node, Input::ConnectionClosed { flow });
+            }
             Happening::TransmitFails { node, token } => self.hand_in(node, Input::TransmitFailed { token }),
             Happening::Resolved { node, token, result } => self.hand_in(node, Input::Resolved { token, result }),
             Happening::Wakes { node } => {
@@ -432,6 +460,16 @@ impl World {
                     self.hand_in(node, Input::TimePassed);
                 }
             }
+            Happening::Rung { node } => {
+                self.bells.heard(node);
+                self.turn_to(node, |now, endpoint, user, said| user.woken(now, endpoint, said));
+            }
+            Happening::HandedOver { node, flow, request } => {
+                self.hand_in(node, Input::HandedOver { flow, request: *request });
+            }
+            Happening::Told { node, message } => {
+                self.turn_to(node, |now, endpoint, user, _| user.message(now, endpoint, &*message));
+            }
             Happening::Scripted(act) => act(self),
         }
     }
@@ -439,21 +477,36 @@ impl World {
     fn hand_in(&mut self, node: NodeId, input: Input) {
         let now = self.now;
         let received = matches!(input, Input::Received { .. });
-        if received && self.nodes[node.index()].down {
+        if received && self.nodes[self.home(node).index()].down {
             return;
         }
         self.nodes[node.index()].endpoint.handle(now, input);
         self.settle(node);
     }
 
+    /// Lets a user do something outside of an event.
+    fn turn_to(
+        &mut self,
+        id: NodeId,
+        act: impl FnOnce(Instant, &mut Endpoint, &mut dyn Tenant, &mut Vec<Rc<dyn Any>>),
+    ) {
+        let now = self.now;
+        let mut said = Vec::new();
+        let Node { endpoint, user, .. } = &mut self.nodes[id.index()];
+        act(now, endpoint, &mut **user, &mut said);
+        self.tell_siblings(id, said);
+        self.settle(id);
+    }
+
     /// Carries out everything that a node orders, and sees to its being woken.
     fn settle(&mut self, id: NodeId) {
         let now = self.now;
+        let mut said = Vec::new();
         loop {
             let Node { endpoint, user, .. } = &mut self.nodes[id.index()];
             match endpoint.poll_output() {
                 None => break,
-                Some(Output::Event(event)) => user.event(now, endpoint, event),
+                Some(Output::Event(event)) => user.event(now, endpoint, event, &mut said),
                 Some(Output::Transmit { to, bytes, token }) => self.transmit(id, to, bytes, token),
                 Some(Output::Lookup { token, request }) => {
                     let result = self.zone.answer(&request);
@@ -465,6 +518,8 @@ impl World {
                 }
             }
         }
+        self.tell_siblings(id, said);
+        self.carry_hand_overs(id);
         let node = &mut self.nodes[id.index()];
         let next = node.endpoint.next_timeout().map(|next| next.max(now));
         if next != node.wake {

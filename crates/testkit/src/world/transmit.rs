@@ -17,8 +17,17 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a partition may hold up an open connection before both ends give it up.
 const STREAM_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Who has ordered a transmission, and what it calls it.
+#[derive(Clone, Copy)]
+struct Order {
+    shard: NodeId,
+    token: u64,
+}
+
 impl World {
-    pub(super) fn transmit(&mut self, from: NodeId, to: Destination, bytes: Bytes, token: u64) {
+    pub(super) fn transmit(&mut self, shard: NodeId, to: Destination, bytes: Bytes, token: u64) {
+        let from = self.home(shard);
+        let order = Order { shard, token };
         let transport = to.transport();
         let message = wire::read(transport, &bytes);
         match &message {
@@ -40,7 +49,7 @@ impl World {
         }
         match to {
             Destination::Flow(Flow { connection: Some(connection), .. }) => {
-                self.send_over(from, connection, bytes, token);
+                self.send_over(from, connection, bytes, order);
             }
             Destination::Flow(Flow { listener, remote, .. }) => {
                 self.send_datagram(from, listener, remote, bytes, message);
@@ -48,7 +57,7 @@ impl World {
             Destination::Target { listener, target: Target { transport: Transport::Udp, addr, .. } } => {
                 self.send_datagram(from, listener, addr, bytes, message);
             }
-            Destination::Target { listener, target } => self.send_to_stream(from, listener, target, bytes, token),
+            Destination::Target { listener, target } => self.send_to_stream(from, listener, target, bytes, order),
         }
     }
 
@@ -80,7 +89,7 @@ impl World {
         }
     }
 
-    fn send_to_stream(&mut self, from: NodeId, from_listener: ListenerId, target: Target, bytes: Bytes, token: u64) {
+    fn send_to_stream(&mut self, from: NodeId, from_listener: ListenerId, target: Target, bytes: Bytes, order: Order) {
         let open = self.network.streams.find(from, target.transport, target.addr);
         let connection = match open {
             Some(connection) => connection,
@@ -88,11 +97,11 @@ impl World {
                 Ok(connection) => connection,
                 Err((to, takes)) => {
                     self.network.trace_mut().sent(self.now, from, to, target.transport, bytes, Fate::Nobody);
-                    return self.tell_of_failure(from, token, takes);
+                    return self.tell_of_failure(order, takes);
                 }
             },
         };
-        self.send_over(from, connection, bytes, token);
+        self.send_over(from, connection, bytes, order);
     }
 
     /// Opens a connection; what is written to it at once arrives behind its handshake. Else how long it takes to know
@@ -127,7 +136,7 @@ impl World {
         Ok(self.network.streams.open(target.transport, ends))
     }
 
-    fn send_over(&mut self, from: NodeId, connection: ConnectionId, bytes: Bytes, token: u64) {
+    fn send_over(&mut self, from: NodeId, connection: ConnectionId, bytes: Bytes, order: Order) {
         let now = self.now;
         let found = self.network.streams.get_mut(connection);
         let found = found.and_then(|open| Some((open.transport, open.end_of(from)?, open)));
@@ -135,7 +144,7 @@ impl World {
             // The connection has ended: whoever holds a flow of it is told so.
             let fails = Duration::ZERO;
             self.network.trace_mut().sent(now, from, None, Transport::Tcp, bytes, Fate::Nobody);
-            return self.tell_of_failure(from, token, fails);
+            return self.tell_of_failure(order, fails);
         };
         let there = 1 - end;
         let (to, busy_until) = (open.ends[there].node, open.ends[there].busy_until);
@@ -143,7 +152,7 @@ impl World {
         if let Some(healed) = self.network.separated_until(now, from, to) {
             if healed.saturating_duration_since(now) > STREAM_PATIENCE {
                 self.network.trace_mut().sent(now, from, Some(to), transport, bytes, Fate::Partitioned);
-                self.tell_of_failure(from, token, STREAM_PATIENCE);
+                self.tell_of_failure(order, STREAM_PATIENCE);
                 return self.after(STREAM_PATIENCE, move |world| world.cut(connection));
             }
             starts = healed;
@@ -187,7 +196,7 @@ impl World {
         }
     }
 
-    fn tell_of_failure(&mut self, node: NodeId, token: u64, after: Duration) {
+    fn tell_of_failure(&mut self, Order { shard: node, token }: Order, after: Duration) {
         if token != 0 {
             let at: Instant = self.now + after;
             self.schedule(at, Happening::TransmitFails { node, token });
