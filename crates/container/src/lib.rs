@@ -1,0 +1,56 @@
+//! SIP applications in application sessions: the container of the SIP Servlet model, pure.
+
+mod admin;
+mod app_session;
+mod attributes;
+mod b2bua;
+mod carrying;
+mod contact;
+mod container;
+mod contexts;
+mod core;
+mod counters;
+mod deployed;
+mod deployment;
+mod dispatch;
+mod expiry;
+mod flow_token;
+mod forking;
+mod fsm;
+mod gate;
+mod handling;
+mod jobs;
+mod lifecycle;
+mod listeners;
+mod mac;
+mod order;
+mod own_route;
+mod proxy;
+mod relay;
+mod route_back;
+pub mod routing;
+pub mod security;
+mod session;
+mod settings;
+mod spi_app_sessions;
+mod spi_messages;
+mod state;
+mod table;
+#[cfg(test)]
+mod test_core;
+mod timers;
+mod transaction;
+mod ua_client;
+mod ua_dialog;
+mod ua_reliable;
+mod ua_responses;
+mod ua_server;
+mod ua_session_timer;
+mod wakes;
+
+pub use admin::{Figures, Metric, MetricKind, Report};
+pub use container::{Container, ContainerBuilder, ContainerLoad, Published};
+pub use counters::{Counter, Counters, METHODS};
+pub use deployment::{Deployment, DeploymentError, DeploymentMistake, DeploymentWarning};
+pub use settings::{Resources, Settings};
+pub use state::Clock;
