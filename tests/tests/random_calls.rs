@@ -18,7 +18,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-use cordboard::services::{Services, ServicesLoad};
+use container::{Container, ContainerLoad};
 use sip_message::{HeaderName, Transport, UriBuf};
 use testkit::{End, NodeId, Order, Outcome, Person, Phone, Random, Record, Story};
 
@@ -139,8 +139,8 @@ fn judge(seed: u64, plan: &Plan, tally: &mut Tally) {
     }
     let mut leftovers = story.world().leftovers();
     for proxy in &cast.proxies {
-        let load = story.world().user::<Services>(*proxy).load();
-        if load != ServicesLoad::default() {
+        let load = story.world().user::<Container>(*proxy).load();
+        if load != ContainerLoad::default() {
             leftovers.push(format!("{}: {load:?}", story.world().name(*proxy)));
         }
     }
@@ -267,7 +267,7 @@ fn perform(story: &Story, plan: &Plan, cast: &Cast) {
         let load = world.endpoint(node).load();
         let busy = load.servers + load.clients + load.pending;
         let contexts = match cast.proxies.contains(&node) {
-            true => world.user::<Services>(node).load().contexts,
+            true => world.user::<Container>(node).load().proxies,
             false => 0,
         };
         assert!(

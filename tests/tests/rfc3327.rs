@@ -1,9 +1,9 @@
 //! RFC 3327: the Path header at the registrar and at the home proxy.
 
-mod services_world;
+mod server_world;
 
-use cordboard::services::Relay;
-use services_world::{Sent, World, addr, config, invite, one, register, request, stream, udp};
+use cordboard::config::Relay;
+use server_world::{Sent, World, addr, config, invite, one, register, request, stream, udp};
 use sip_message::{HeaderName, Transport};
 
 const P3: &str = "203.0.113.30:5060";
@@ -42,7 +42,7 @@ fn a_path_that_the_client_does_not_know_of_is_refused() {
     let mut world = World::default();
     let refused = through_p3(&mut world, "1", "Path: <sip:p3.example.com;lr>\n");
     assert_eq!((refused.status(), refused.first(HeaderName::Unsupported)), (420, "path"));
-    assert_eq!(world.services.load().bindings, 0);
+    assert_eq!(world.bindings(), 0);
 }
 
 /// §5.2: a Path value is a loose route.

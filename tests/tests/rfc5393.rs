@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
-mod services_world;
+mod server_world;
 
-use services_world::{Sent, World, config, invite, one, request, udp};
+use server_world::{Sent, World, config, invite, one, request, udp};
 use sip_message::HeaderName;
 
 const BOB: &str = "203.0.113.5:5060";
@@ -61,7 +61,7 @@ fn the_mark_is_the_same_for_an_invite_and_its_cancel() {
     let sent = one(world.caller(&invite("sip:a@192.0.2.1", "1")));
     world.answer(&sent, 180, "t", "");
     world.sent();
-    let cancel = world.caller(&services_world::cancel("sip:a@192.0.2.1", "1"));
+    let cancel = world.caller(&server_world::cancel("sip:a@192.0.2.1", "1"));
     let cancel = cancel.iter().find(|sent| sent.method() == "CANCEL").unwrap();
     assert_eq!(cancel.first(HeaderName::Via), sent.first(HeaderName::Via));
     assert!(sent.first(HeaderName::Via).contains('.'));
@@ -140,7 +140,7 @@ fn branches_share_the_breadth() {
 fn targets_beyond_the_breadth_wait_their_turn() {
     let mut world = World::new({
         let mut config = config();
-        config.registrar.max_bindings = 20;
+        config.registrar.max_contacts = 20;
         config
     });
     let contacts: Vec<String> = (0..8).map(|n| format!("<sip:{n}@203.0.113.{}>", n + 10)).collect();

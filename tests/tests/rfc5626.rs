@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
-mod services_world;
+mod server_world;
 
-use cordboard::services::Relay;
-use services_world::{CALLER, Sent, World, addr, config, invite, lines, one, register, request, stream, udp};
+use cordboard::config::Relay;
+use server_world::{CALLER, Sent, World, addr, config, invite, lines, one, register, request, stream, udp};
 use sip_endpoint::Input;
 use sip_message::{Flow, HeaderName, Transport};
 
@@ -59,7 +59,7 @@ mod s6_registrar {
         let mut world = World::default();
         over(&mut world, &flow(1), "a", 1, &outbound(1));
         over(&mut world, &flow(2), "b", 1, &outbound(2));
-        assert_eq!(world.services.load().bindings, 2);
+        assert_eq!(world.bindings(), 2);
         // Another contact, another connection, another Call-ID: the same binding.
         let again = outbound(1).replace("203.0.113.5;", "203.0.113.99;");
         let ok = over(&mut world, &flow(3), "c", 1, &again);
@@ -185,9 +185,9 @@ mod s7_authoritative_proxy {
         world.receive(&flow(1), &carol);
         world.sent();
         over(&mut world, &flow(2), "b", 1, &outbound(2));
-        assert_eq!(world.services.load().bindings, 3);
+        assert_eq!(world.bindings(), 3);
         world.input(Input::ConnectionClosed { flow: flow(1) });
-        assert_eq!(world.services.load().bindings, 1);
+        assert_eq!(world.bindings(), 1);
         world.input(Input::ConnectionClosed { flow: flow(2) });
         assert_eq!(one(world.caller(&invite(BOB, "call"))).status(), 480);
     }

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
-mod services_world;
+mod server_world;
 
 use std::time::Duration;
 
-use services_world::{Sent, World, invite, one, register, request, udp};
+use server_world::{Sent, World, invite, one, register, request, udp};
 use sip_message::HeaderName;
 
 const AT: &str = "203.0.113.5:5060";
@@ -83,7 +83,7 @@ fn a_contact_that_leads_in_a_circle_is_forbidden() {
     {
         assert_eq!(instance(&mut world, &format!("c{n}"), 1, contact, ONE).status(), 403, "{contact}");
     }
-    assert_eq!(world.services.load().bindings, 1);
+    assert_eq!(world.bindings(), 1);
 }
 
 /// §6.1: a GRUU leads to its instance and to no other.
@@ -161,8 +161,8 @@ fn of_several_contacts_of_an_instance_the_latest_is_tried_first() {
 #[test]
 fn in_a_dialog_the_route_leads_and_not_the_path() {
     let mut world = World::new({
-        let mut config = services_world::config();
-        config.proxy.relay = cordboard::services::Relay::Any;
+        let mut config = server_world::config();
+        config.proxy.relay = cordboard::config::Relay::Any;
         config
     });
     let more = format!(

@@ -1,14 +1,14 @@
 //! The command line.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ListenAddress};
-use crate::serve;
+use crate::hosting::{Hosting, Keys};
+use crate::logs;
+use crate::serve::{self, ServeError};
 
 /// Cordboard: SIP sessions as ordinary code.
 ///
@@ -49,12 +49,12 @@ pub const EXIT_UNAVAILABLE: u8 = 1;
 
 /// Runs a command; its result is the process's.
 pub fn run(cli: Cli) -> ExitCode {
-    start_logs();
     let Command::Serve(args) = cli.command.unwrap_or(Command::Serve(ServeArgs::default()));
     let mut config = match args.config.as_deref().map(Config::read).transpose() {
         Ok(config) => config.unwrap_or_default(),
         Err(error) => return fail(EXIT_CONFIGURATION, &error),
     };
+    logs::start(config.log.format);
     if !args.listen.is_empty() {
         config.listen = args.listen;
     }
@@ -62,24 +62,19 @@ pub fn run(cli: Cli) -> ExitCode {
         return fail(EXIT_CONFIGURATION, &error);
     }
     if args.check {
-        say("the configuration is good");
-        return ExitCode::SUCCESS;
+        return match Hosting::shipped(&config, &Keys::known(0), 1) {
+            Ok(_) => {
+                say("the configuration is good");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(EXIT_CONFIGURATION, &error),
+        };
     }
     match serve::run(&config, say) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Configuration(error)) => fail(EXIT_CONFIGURATION, &error),
         Err(error) => fail(EXIT_UNAVAILABLE, &error),
     }
-}
-
-/// Logs go to standard error, at the level of RUST_LOG; standard output is for whoever started us.
-fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 #[expect(clippy::print_stdout, reason = "the program's own words to whoever started it")]

@@ -1,8 +1,28 @@
 //! Cordboard: SIP sessions as ordinary code. The façade, and what the program is made of.
 //!
-//! The program's own parts are here too, so that tests and other programs can start a server in their own process.
+//! A program of one's own says what its applications do ([`servlet`], by [`prelude`]) and starts a [`Server`] of them; in
+//! tests the same applications run in virtual time (feature `testkit`). `cordboard serve` is such a program, with the
+//! shipped [`applications`] and a configuration file; its parts are here too, so that a server of both can be started in
+//! any process.
 
+mod builder;
 pub mod cli;
 pub mod config;
+pub mod hosting;
+mod logs;
+mod operations;
 pub mod serve;
-pub mod services;
+mod worker;
+
+pub use builder::ServerBuilder;
+pub use serve::{ServeError, Server};
+
+#[cfg(feature = "testkit")]
+pub use testkit;
+pub use {applications, container, servlet, sip_message};
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::Server;
+    pub use servlet::prelude::*;
+}

@@ -1,25 +1,37 @@
-//! `cordboard serve`: the shards with the built-in services on them, until a signal ends it.
+//! `cordboard serve`: the shards with a container on each, until a signal ends it.
+
+mod mirrors;
+mod router_file;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sip_dialog::digest::Algorithm;
+use container::{Clock, Report, Resources};
+use servlet::SipApplicationRouter;
 use sip_message::{Limits, ListenerId, Transport};
 use sip_stack::{EndpointConfig, Stack, StackConfig, StartError};
 use sip_transport::{
     ClientCertificate, ListenerConfig, Origins, Roots, StreamLimits, TlsClientConfig, TransportsConfig,
 };
 
-use crate::config::{Config, Relay};
-use crate::services::echo::Echo;
-use crate::services::{self, Secret, Services, ServicesConfig, UserSecret, WallClock};
+use crate::builder::MakeResources;
+use crate::config::{Config, ConfigError};
+use crate::hosting::{Hosting, Keys};
+use crate::operations::{Operations, Watched};
+use crate::worker::{Control, Worker};
+use router_file::RouterFile;
 
 /// Why serving ended, other than by a signal.
 #[derive(Debug)]
 pub enum ServeError {
+    /// The configuration names what is not there.
+    Configuration(ConfigError),
     /// The shards did not start.
     Start(StartError),
+    /// Operations can't be served where the configuration says.
+    Operations(std::io::Error),
     /// The system gives no random numbers, so that nothing could be kept secret.
     NoRandomness(getrandom::Error),
     /// Signals can't be waited for.
@@ -31,7 +43,9 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ServeError::Configuration(error) => error.fmt(f),
             ServeError::Start(error) => error.fmt(f),
+            ServeError::Operations(error) => write!(f, "operations can't be served: {error}"),
             ServeError::NoRandomness(error) => write!(f, "the system gives no random numbers: {error}"),
             ServeError::Signals(error) => write!(f, "signals can't be waited for: {error}"),
             ServeError::ShardEnded => f.write_str("a shard has ended; its log says why"),
@@ -47,18 +61,37 @@ pub fn run(config: &Config, say: impl Fn(&str)) -> Result<(), ServeError> {
     for (transport, addr) in server.listeners() {
         say(&format!("listening on {}:{addr}", transport.via_token().to_ascii_lowercase()));
     }
+    if let Some(addr) = server.operations() {
+        say(&format!("operations at http://{addr}"));
+    }
     if let Some(hint) = hint(config, server.listeners()) {
         say(&hint);
     }
+    run_until_signal(server, config, say)
+}
+
+fn run_until_signal(server: Server, config: &Config, say: impl Fn(&str)) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Signals)?;
     // Whoever has read `ready` may signal at once.
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(ServeError::Signals)?;
+    let mut router_file = RouterFile::of(config, &server.hosting);
     say("ready");
-    runtime.block_on(signals.next());
+    runtime.block_on(async {
+        loop {
+            tokio::select! {
+                () = signals.next() => return,
+                () = tokio::time::sleep(RouterFile::PERIOD), if router_file.is_some() => {
+                    if let Some(file) = &mut router_file {
+                        file.look(&server.hosting, &server.control);
+                    }
+                }
+            }
+        }
+    });
     let within = config.drain();
     tracing::info!(seconds = within.as_secs(), "leaving: no new calls; calls that are up may end");
-    server.stack.drain(within);
-    let ended = std::thread::spawn(move || server.stack.join());
+    server.drain(within);
+    let ended = std::thread::spawn(move || server.join());
     // A second signal does not wait.
     runtime.block_on(async {
         while !ended.is_finished() {
@@ -67,28 +100,41 @@ pub fn run(config: &Config, say: impl Fn(&str)) -> Result<(), ServeError> {
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
         }
-        ended.join().ok().and_then(Result::ok).ok_or(ServeError::ShardEnded)
+        ended.join().unwrap_or(Err(ServeError::ShardEnded))
     })
 }
 
 /// A server in this process; dropping it stops it.
 pub struct Server {
     stack: Stack,
+    hosting: Arc<Hosting>,
+    control: Control,
+    operations: Option<Operations>,
 }
 
 impl Server {
-    /// Binds everything and serves.
+    /// Binds everything and serves the shipped applications.
     pub fn start(config: &Config) -> Result<Server, ServeError> {
-        let shards = match config.workers {
-            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64) as u16),
-            workers => workers,
-        };
-        let services = std::sync::Arc::new(services_config(config, shards)?);
+        let keys = Keys::random().map_err(ServeError::NoRandomness)?;
+        let hosting = Hosting::shipped(config, &keys, shards(config)).map_err(ServeError::Configuration)?;
+        Server::host(config, hosting, None)
+    }
+
+    /// Binds everything and serves these applications.
+    pub(crate) fn host(
+        config: &Config,
+        mut hosting: Hosting,
+        resources: Option<MakeResources>,
+    ) -> Result<Server, ServeError> {
+        let shards = shards(config);
+        hosting.open_files().map_err(ServeError::Configuration)?;
+        let hosting = Arc::new(hosting);
+        let (control, ends) = Control::new(shards);
         let stack = StackConfig {
             transports: transports_config(config, shards),
             endpoint: EndpointConfig {
                 public_host: config.public_host.clone(),
-                seed: random()?,
+                seed: getrandom::u64().map_err(ServeError::NoRandomness)?,
                 datagram_limit: 1_300,
                 max_pending: config.limits.pending,
                 timers: sip_endpoint::Timers::default(),
@@ -96,51 +142,88 @@ impl Server {
             },
             shards,
         };
-        let stack = Stack::start(stack, move |_| Services::new(services.clone()).with_echo(echo()))
-            .map_err(ServeError::Start)?;
-        Ok(Server { stack })
+        let hosted = hosting.clone();
+        let stack = Stack::start(stack, move |index| {
+            let now = Instant::now();
+            let clock = Clock::new(now, SystemTime::now());
+            let resources = resources.as_ref().map_or_else(Resources::default, |make| make(index));
+            let shard = hosted.shard(index, now, clock, resources.with(mirrors::resource()));
+            // What can be wrong with a deployment was found before.
+            let shard = shard.expect("the applications were checked when they were chosen");
+            Worker::new(shard.container, index, &ends)
+        });
+        let stack = stack.map_err(ServeError::Start)?;
+        let watched = Watched::new(hosting.clone(), control.clone(), stack.counters().to_vec());
+        let operations = config.operations.listen.map(|listen| Operations::start(listen, watched));
+        let operations = operations.transpose().map_err(ServeError::Operations)?;
+        Ok(Server { stack, hosting, control, operations })
     }
 
     /// What is bound, in the order of the configuration.
     pub fn listeners(&self) -> &[(Transport, SocketAddr)] {
         self.stack.listeners()
     }
-}
 
-/// How many echo calls one shard takes.
-const MIRRORS: usize = 1_000;
+    /// Where `/metrics` and the like are served, if they are.
+    pub fn operations(&self) -> Option<SocketAddr> {
+        self.operations.as_ref().map(Operations::addr)
+    }
 
-fn echo() -> Box<Echo> {
-    Box::new(Echo::new(Box::new(SocketMirrors(media::Mirrors::new(MIRRORS)))))
-}
+    /// What is counted of each application.
+    pub fn report(&self) -> Report {
+        self.hosting.report()
+    }
 
-/// The echo user agent's media, from real sockets.
-struct SocketMirrors(media::Mirrors);
-
-struct SocketMirror(media::Mirror);
-
-impl services::echo::Mirrors for SocketMirrors {
-    fn open(&mut self, local: IpAddr, peer: Option<IpAddr>) -> Option<Box<dyn services::echo::Mirror>> {
-        match self.0.open(local, peer) {
-            Ok(mirror) => Some(Box::new(SocketMirror(mirror))),
-            Err(error) => {
-                tracing::warn!(%error, "an echo call is refused");
-                None
-            }
+    /// Stops an application: it takes no initial requests any more, and its sessions go on to their end. `false` when
+    /// there is none of this name.
+    pub fn stop_application(&self, name: &str) -> bool {
+        let known = self.hosting.applications().any(|application| application == name);
+        if known {
+            self.control.stop(name);
         }
+        known
+    }
+
+    /// Takes another application router for requests that come from now on.
+    pub fn set_router(&self, router: Arc<dyn SipApplicationRouter>) {
+        self.control.route(&router);
+    }
+
+    /// Takes no new calls, and ends when there are none, or after this time.
+    pub fn drain(&self, within: Duration) {
+        if let Some(operations) = &self.operations {
+            operations.draining();
+        }
+        self.stack.drain(within);
+    }
+
+    /// Waits until a drained server has ended. Not to be called from asynchronous code.
+    pub fn join(self) -> Result<(), ServeError> {
+        self.stack.join().map_err(|_| ServeError::ShardEnded)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    pub fn run(self, config: &Config) -> Result<(), ServeError> {
+        run_until_signal(self, config, |_| {})
     }
 }
 
-impl services::echo::Mirror for SocketMirror {
-    fn addr(&self) -> SocketAddr {
-        self.0.addr()
+/// One shard a processor, unless the configuration says how many.
+pub(crate) fn shards(config: &Config) -> u16 {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64) as u16),
+        workers => workers,
     }
 }
 
 /// What a newcomer can try next.
 fn hint(config: &Config, listeners: &[(Transport, SocketAddr)]) -> Option<String> {
     let (_, addr) = listeners.iter().find(|(transport, _)| !transport.is_secure())?;
-    let echo = if config.echo { format!(", or call sip:echo@{addr} and hear yourself") } else { String::new() };
+    let echo = if config.echo && config.applications.echo.enabled {
+        format!(", or call sip:{}@{addr} and hear yourself", config.applications.echo.user)
+    } else {
+        String::new()
+    };
     Some(format!("try: point a phone at {addr} as sip:alice@{}, any password{echo}", addr.ip()))
         .filter(|_| config.user.is_empty() && config.registrar.authenticate != Some(true))
         .or_else(|| Some(format!("try: register one of the [[user]]s at {addr}{echo}")))
@@ -164,49 +247,6 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-fn random() -> Result<u64, ServeError> {
-    getrandom::u64().map_err(ServeError::NoRandomness)
-}
-
-fn services_config(config: &Config, shards: u16) -> Result<ServicesConfig, ServeError> {
-    let mut services = ServicesConfig {
-        domains: config.domains.iter().map(|domain| domain.as_str().into()).collect(),
-        echo: config.echo,
-        secret: Secret([random()?, random()?]),
-        clock: SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(WallClock::unknown(), |since| WallClock::new(Instant::now(), since.as_secs())),
-        shared: shards > 1,
-        ..ServicesConfig::default()
-    };
-    for user in &config.user {
-        services.users.insert(&user.name, UserSecret::Password(user.password.as_str().into()));
-    }
-    let registrar = &config.registrar;
-    services.algorithms = registrar.algorithms.iter().filter_map(|name| Algorithm::parse(name)).collect();
-    services.registrar = services::RegistrarConfig {
-        authenticate: registrar.authenticate.unwrap_or(!config.user.is_empty()),
-        min_expires: Duration::from_secs(registrar.min_expires.into()),
-        max_expires: Duration::from_secs(registrar.max_expires.into()),
-        default_expires: Duration::from_secs(registrar.default_expires.into()),
-        max_bindings: registrar.max_contacts,
-        max_total: registrar.max_bindings,
-        ..services.registrar
-    };
-    services.proxy = services::ProxyConfig {
-        relay: match config.proxy.relay {
-            Relay::None => services::Relay::None,
-            Relay::Any => services::Relay::Any,
-        },
-        record_route: config.proxy.record_route,
-        recurse: config.proxy.recurse,
-        authenticate: config.proxy.authenticate,
-        timer_c: Duration::from_secs(config.proxy.ring_seconds),
-        ..services.proxy
-    };
-    Ok(services)
 }
 
 fn transports_config(config: &Config, shards: u16) -> TransportsConfig {

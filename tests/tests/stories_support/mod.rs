@@ -1,11 +1,12 @@
-//! Proxies and registrars for stories: the program's own services on nodes of a world.
+//! Proxies and registrars for stories: what the program hosts, on nodes of a world.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, reason = "this is a test's own module")]
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use cordboard::services::{Relay, Secret, Services, ServicesConfig};
+use container::{Clock, Resources};
+use cordboard::config::{Config, Relay};
+use cordboard::hosting::{Hosting, Keys};
 use testkit::{NodeId, Person, Story};
 
 /// A story that begins now; of this instant nothing is used but that it is one.
@@ -24,24 +25,29 @@ pub fn millis(milliseconds: u64) -> Duration {
 }
 
 /// A proxy that is responsible for these domains, asks nobody for a password, and stays on the path of dialogs.
-pub fn config(domains: &[&str]) -> ServicesConfig {
-    let mut config = ServicesConfig {
-        domains: domains.iter().map(|domain| (*domain).into()).collect(),
-        // Different proxies have different secrets.
-        secret: Secret([domains.first().map_or(1, |domain| domain.len() as u64), 7]),
-        ..ServicesConfig::default()
-    };
-    config.registrar.authenticate = false;
+pub fn config(domains: &[&str]) -> Config {
+    let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
+    let mut config = Config { domains, echo: false, ..Config::default() };
+    config.registrar.authenticate = Some(false);
     config.proxy.relay = Relay::Any;
+    config.proxy.ring_seconds = 181;
+    // What these tell of is the registrar and the proxy.
+    config.applications.messages.enabled = false;
+    config.applications.presence.enabled = false;
     config
 }
 
 /// A server that is called as its first domain.
-pub fn server(story: &Story, config: ServicesConfig) -> NodeId {
-    let domains = config.domains.clone();
-    let name = domains.first().map_or("proxy", |name| &**name).to_owned();
-    let node = story.server(&name, Services::new(Arc::new(config)));
-    for domain in domains.iter().skip(1) {
+#[allow(clippy::unwrap_used, reason = "the configurations of stories are good")]
+pub fn server(story: &Story, config: Config) -> NodeId {
+    let name = config.domains.first().map_or("proxy", |name| name);
+    // Different proxies have different secrets.
+    let keys = Keys::known(name.bytes().fold(7, |sum: u64, octet| sum * 31 + u64::from(octet)));
+    let now = story.world().now();
+    let clock = Clock::new(now, SystemTime::UNIX_EPOCH);
+    let hosting = Hosting::shipped(&config, &keys, 1).unwrap();
+    let node = story.server(name, hosting.shard(0, now, clock, Resources::default()).unwrap().container);
+    for domain in config.domains.iter().skip(1) {
         let mut world = story.world_mut();
         let address = world.address(node, sip_message::Transport::Udp).expect("every node speaks UDP");
         world.zone_mut().address(domain, address.ip());

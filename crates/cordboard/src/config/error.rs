@@ -12,16 +12,20 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(message: impl Into<String>) -> ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> ConfigError {
         ConfigError { file: None, line: None, message: message.into() }
     }
 
-    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
         ConfigError::new(format!("can't be read: {error}")).in_file(path)
     }
 
-    pub(super) fn in_file(self, path: &Path) -> ConfigError {
+    pub(crate) fn in_file(self, path: &Path) -> ConfigError {
         ConfigError { file: Some(path.display().to_string()), ..self }
+    }
+
+    pub(crate) fn at_line(self, line: u32) -> ConfigError {
+        ConfigError { line: Some(line as usize), ..self }
     }
 
     pub(super) fn of_toml(error: &toml::de::Error, text: &str) -> ConfigError {
@@ -47,19 +51,27 @@ impl std::error::Error for ConfigError {}
 
 /// Says serde's "unknown field `x`, expected `a` or `b`" in a way that helps.
 fn unknown_key(message: &str) -> Option<String> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let (kind, kinds, list) = match message {
+        message if message.starts_with("unknown field ") => ("key", "keys", message),
+        message if message.starts_with("unknown variant ") => ("choice", "choices", message),
+        _ => return None,
+    };
+    let mut quoted = list.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
     let known: Vec<&str> = quoted.collect();
-    let nearest = known.iter().min_by_key(|key| distance(wrong, key));
-    Some(match nearest {
-        Some(key) if distance(wrong, key) <= 1 + wrong.len() / 3 => {
-            format!("there is no key `{wrong}` here; did you mean `{key}`?")
-        }
-        _ => {
+    Some(match nearest(wrong, &known) {
+        Some(key) => format!("there is no {kind} `{wrong}` here; did you mean `{key}`?"),
+        None => {
             let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-            format!("there is no key `{wrong}` here; the keys are {}", keys.join(", "))
+            format!("there is no {kind} `{wrong}` here; the {kinds} are {}", keys.join(", "))
         }
     })
+}
+
+/// What somebody may have meant.
+pub(crate) fn nearest<'k>(wrong: &str, known: &[&'k str]) -> Option<&'k str> {
+    let nearest = known.iter().min_by_key(|key| distance(wrong, key))?;
+    (distance(wrong, nearest) <= 1 + wrong.len() / 3).then_some(nearest)
 }
 
 /// Levenshtein's distance.

@@ -1,6 +1,13 @@
 //! The configuration file of `cordboard serve`: TOML, every key with a default, unknown keys refused.
 
+mod applications;
+mod container;
 mod error;
+mod operations;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod user;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +19,16 @@ use serde::Deserialize;
 use sip_dialog::digest::Algorithm;
 use sip_message::Transport;
 
+pub use applications::{
+    ApplicationsConfig, B2buaConfig, CallbackConfig, EchoConfig, ForwardingConfig, ForwardingRules, GroupConfig,
+    MessagesConfig, NextHop, PrepaidConfig, PresenceConfig, RingGroupConfig, RingOrder,
+};
+pub use container::ContainerConfig;
 pub use error::ConfigError;
+pub(crate) use error::nearest;
+pub use operations::{LogConfig, LogFormat, OperationsConfig};
+pub use routes::{DescriptorConfig, RouteConfig, RouterConfig};
+pub use user::UserConfig;
 
 /// What `cordboard serve` is told.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -42,6 +58,20 @@ pub struct Config {
     pub drain_seconds: u64,
     /// Whether `sip:echo@…` answers and sends back what it hears.
     pub echo: bool,
+    /// What holds for all applications.
+    pub container: ContainerConfig,
+    /// The applications that can be switched on, and what they are told.
+    pub applications: ApplicationsConfig,
+    /// Which application an initial request is for, before the applications' own wishes are asked.
+    pub route: Vec<RouteConfig>,
+    /// An application router of another kind.
+    pub router: RouterConfig,
+    /// Deployment descriptors, which add to what is said here.
+    pub application: Vec<DescriptorConfig>,
+    /// What operators look at.
+    pub operations: OperationsConfig,
+    /// The log.
+    pub log: LogConfig,
 }
 
 /// `[registrar]`
@@ -88,22 +118,6 @@ pub enum Relay {
     None,
     /// All of them. Only for a network where every sender is known.
     Any,
-}
-
-/// `[[user]]`
-#[derive(Clone, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct UserConfig {
-    /// The user part of the address-of-record, and the name in the credentials.
-    pub name: String,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for UserConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UserConfig").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 /// `[tls]`
@@ -168,6 +182,13 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             drain_seconds: 30,
             echo: true,
+            container: ContainerConfig::default(),
+            applications: ApplicationsConfig::default(),
+            route: Vec::new(),
+            router: RouterConfig::default(),
+            application: Vec::new(),
+            operations: OperationsConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -263,7 +284,21 @@ impl Config {
         if self.workers > 64 {
             return Err(ConfigError::new("`workers` is above 64"));
         }
+        for user in &self.user {
+            user.check()?;
+        }
+        self.container.check()?;
+        self.applications.check()?;
+        self.operations.check()?;
+        if self.router.dar.is_some() && !self.route.is_empty() {
+            return Err(ConfigError::new("`dar` in [router] takes the place of [[route]]: say one of them"));
+        }
         Ok(())
+    }
+
+    /// Whether REGISTER needs credentials.
+    pub fn registrar_authenticates(&self) -> bool {
+        self.registrar.authenticate.unwrap_or(!self.user.is_empty())
     }
 
     /// How long calls may go on after SIGTERM.
@@ -318,61 +353,5 @@ impl TryFrom<String> for ListenAddress {
 impl std::fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.transport.via_token().to_ascii_lowercase(), self.addr)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_is_the_default() {
-        assert_eq!(Config::parse("").unwrap(), Config::default());
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
-        let error = Config::parse("workers = 1\n\n[proxy]\nrelai = \"any\"\n").unwrap_err().to_string();
-        assert_eq!(error, "line 4: there is no key `relai` here; did you mean `relay`?");
-        let error = Config::parse("[registar]\nauthenticate = true\n").unwrap_err().to_string();
-        assert_eq!(error, "line 1: there is no key `registar` here; did you mean `registrar`?");
-    }
-
-    #[test]
-    fn a_key_like_no_other_is_refused_with_the_keys_there_are() {
-        let error = Config::parse("[websocket]\nquux = 1\n").unwrap_err().to_string();
-        assert_eq!(error, "line 2: there is no key `quux` here; the keys are `origins`");
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_kind_is_refused_with_its_line() {
-        let error = Config::parse("workers = \"many\"\n").unwrap_err().to_string();
-        assert!(error.starts_with("line 1: "), "{error}");
-        let error = Config::parse("listen = [\"udp:127.0.0.1:5060\",\n \"dccp:127.0.0.1:5060\"]\n").unwrap_err();
-        assert!(error.to_string().contains("`dccp:127.0.0.1:5060` is no listen address"), "{error}");
-    }
-
-    #[test]
-    fn a_tls_listener_needs_a_certificate() {
-        let error = Config::parse("listen = [\"tls:127.0.0.1:5061\"]\n").unwrap_err().to_string();
-        assert!(error.contains("certificate"), "{error}");
-    }
-
-    #[test]
-    fn client_certificates_need_somebody_to_vouch_for_them() {
-        let error = Config::parse("[tls]\nrequire-client-certificate = true\n").unwrap_err().to_string();
-        assert!(error.contains("`ca`"), "{error}");
-    }
-
-    #[test]
-    fn listen_addresses_are_read_in_every_form() {
-        for (text, printed) in [
-            ("udp:127.0.0.1:5060", "udp:127.0.0.1:5060"),
-            ("WS:localhost:5066", "ws:127.0.0.1:5066"),
-            ("tcp:[::1]:5060", "tcp:[::1]:5060"),
-            ("udp:*:0", "udp:0.0.0.0:0"),
-        ] {
-            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), printed);
-        }
     }
 }
