@@ -51,6 +51,8 @@ pub struct Settings {
     registrar_lines: Vec<String>,
     proxy_lines: Vec<String>,
     lines: Vec<String>,
+    /// Sections of the file, as they stand in it.
+    sections: Vec<String>,
 }
 
 impl Default for Settings {
@@ -66,6 +68,7 @@ impl Default for Settings {
             registrar_lines: Vec::new(),
             proxy_lines: Vec::new(),
             lines: Vec::new(),
+            sections: Vec::new(),
         }
     }
 }
@@ -121,6 +124,27 @@ impl Settings {
         self
     }
 
+    /// Puts a B2BUA in front of the proxy: every call goes through both.
+    #[must_use]
+    pub fn b2bua(self) -> Settings {
+        self.section(
+            "[[route]]\napplication = \"b2bua\"\nwhen = { equal = { var = \"request.method\", value = \"INVITE\" } }",
+        )
+    }
+
+    /// Refuses messages to users who are not there, instead of keeping them.
+    #[must_use]
+    pub fn without_message_store(self) -> Settings {
+        self.section("[applications.messages]\nenabled = false")
+    }
+
+    /// Has this section in its file.
+    #[must_use]
+    pub fn section(mut self, text: &str) -> Settings {
+        self.sections.push(text.to_owned());
+        self
+    }
+
     /// How long a drain waits for calls that are up.
     #[must_use]
     pub fn drain(mut self, seconds: u32) -> Settings {
@@ -159,6 +183,7 @@ fn configuration(settings: &Settings, listeners: &[(&'static str, SocketAddr)]) 
     for (name, password) in &settings.users {
         line(format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\""));
     }
+    settings.sections.iter().cloned().for_each(&mut line);
     text
 }
 

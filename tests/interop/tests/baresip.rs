@@ -52,6 +52,23 @@ fn phones_call_each_other_over_udp_and_the_caller_hangs_up() {
     call(&Server::start(settings()), &Transport::Udp, true);
 }
 
+/// The call is two dialogs with the server in the middle: hold, resume and hang-up pass from one to the other.
+#[test]
+fn a_b2bua_bridges_phones_over_udp() {
+    if !all_present(&["baresip"]) {
+        return;
+    }
+    call(&Server::start(settings().b2bua()), &Transport::Udp, true);
+}
+
+#[test]
+fn a_b2bua_bridges_phones_over_tcp() {
+    if !all_present(&["baresip"]) {
+        return;
+    }
+    call(&Server::start(settings().b2bua()), &Transport::Tcp, false);
+}
+
 #[test]
 fn phones_call_each_other_over_udp_and_the_callee_hangs_up() {
     if !all_present(&["baresip"]) {

@@ -10,7 +10,7 @@ use cordboard_interop::{DOMAIN, workspace};
 const PROGRAMS: [&str; 3] = ["chromium", "node", "npm"];
 
 fn settings() -> Settings {
-    Settings::default().websocket().user("alice", "wonderland").user("bob", "swordfish")
+    Settings::default().without_message_store().websocket().user("alice", "wonderland").user("bob", "swordfish")
 }
 
 fn two_phones(library: Library, scenario: Scenario) {

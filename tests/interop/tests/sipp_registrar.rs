@@ -85,7 +85,7 @@ fn binding_is_gone_when_it_expires() {
     if !all_present(&["sipp"]) {
         return;
     }
-    let server = Server::start(Settings::default().min_expires(1));
+    let server = Server::start(Settings::default().without_message_store().min_expires(1));
     let bob = Sipp::new("uas_message.xml").key("user", "bob");
     let contact = bob.contact("bob");
     let mut bob = bob.start();
@@ -95,4 +95,19 @@ fn binding_is_gone_when_it_expires() {
     registration(&server, "bob", &contact).key("expires", "1").run();
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     Sipp::caller("uac_message.xml", &server, BOB).expecting(480).run();
+}
+
+/// RFC 3428 §7: "202 (Accepted)": the message has not reached its recipient, and will when he comes back.
+#[test]
+fn message_to_a_user_who_is_away_is_kept_and_delivered_when_he_registers() {
+    if !all_present(&["sipp"]) {
+        return;
+    }
+    let server = Server::start(Settings::default());
+    let bob = Sipp::new("uas_message.xml").key("user", "bob");
+    let contact = bob.contact("bob");
+    let mut bob = bob.start();
+    Sipp::caller("uac_message.xml", &server, BOB).expecting(202).run();
+    register(&server, "bob", &contact);
+    bob.succeeds();
 }
