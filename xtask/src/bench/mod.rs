@@ -20,13 +20,18 @@ use report::Report;
 use scenario::{SCENARIOS, Scenario};
 
 pub(crate) const DOC: &str = "Measures `cordboard serve` beside Kamailio under the same load: CPU per call, calls per second, \
-     memory, overload. `parse` runs the micro-benchmarks instead. Without a name: all of them.";
+     memory, overload. `parse` and `calls` run micro-benchmarks instead, `timers` a million servlet timers. Without a name: all of \
+     them.";
 
-pub(crate) const USAGE: &str = "[proxy|registrar|options|hold|memory|overload|parse …] [--quick] [--tcp] [--repeat N] [--seconds N] \
+pub(crate) const USAGE: &str = "[proxy|b2bua|registrar|options|hold|memory|overload|parse|calls|timers …] [--quick] [--tcp] [--repeat N] [--seconds N] \
      [--rate N] [--only kamailio|cordboard]";
 
-/// The micro-benchmarks, which need no kit.
-const PARSE: &str = "parse";
+/// What needs no kit: benchmarks of cargo's, by name and with what cargo is told.
+const ALONE: &[(&str, &[&str])] = &[
+    ("parse", &["bench", "--package", "cordboard-sip-message", "--benches"]),
+    ("calls", &["bench", "--package", "cordboard", "--bench", "calls"]),
+    ("timers", &["bench", "--package", "cordboard", "--bench", "timers"]),
+];
 
 /// What the person asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl Wish {
         }
         if wish.scenarios.is_empty() {
             wish.scenarios = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-            wish.scenarios.push(PARSE);
+            wish.scenarios.extend(ALONE.iter().map(|(name, _)| *name));
         }
         Ok(wish)
     }
@@ -77,15 +82,15 @@ fn scenario_name(name: &str) -> Outcome<&'static str> {
     SCENARIOS
         .iter()
         .map(|scenario| scenario.name)
-        .chain([PARSE])
+        .chain(ALONE.iter().map(|(name, _)| *name))
         .find(|known| *known == name)
         .ok_or_else(|| Failure::new(format!("`{name}` is not understood: {USAGE}")))
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let wish = Wish::parse(arguments)?;
-    if wish.scenarios.contains(&PARSE) {
-        shell::run(&mut shell::cargo(&["bench", "--package", "cordboard-sip-message", "--benches"]))?;
+    for (_, arguments) in ALONE.iter().filter(|(name, _)| wish.scenarios.contains(name)) {
+        shell::run(&mut shell::cargo(arguments))?;
     }
     let scenarios: Vec<&Scenario> =
         SCENARIOS.iter().filter(|scenario| wish.scenarios.contains(&scenario.name)).collect();
@@ -166,7 +171,7 @@ mod tests {
     #[test]
     fn without_a_name_everything_is_measured() {
         let wish = parse(&["--quick"]).expect("a known flag");
-        assert_eq!(wish.scenarios.len(), SCENARIOS.len() + 1);
+        assert_eq!(wish.scenarios.len(), SCENARIOS.len() + ALONE.len());
         assert_eq!((wish.repeat, wish.seconds, wish.settle), (1, 3, 2));
     }
 

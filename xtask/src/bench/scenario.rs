@@ -80,6 +80,30 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "b2bua",
+        config: "b2bua",
+        // The yardstick forwards; a B2BUA has two dialogs of its own in the place of one that passes by.
+        kamailio: "stateful",
+        answered_by: AnsweredBy::Kit,
+        measurements: &[
+            Measurement {
+                spec: |setting| format!("blast:call:{}:max", setting.transport),
+                settle: None,
+                figures: &[
+                    Figure { name: "calls per second at the ceiling", ..CEILING },
+                    Figure { name: "CPU per call at the ceiling", ..CPU },
+                    Figure { name: "PSS at the ceiling", ..PSS_PEAK },
+                    UNHAPPY,
+                ],
+            },
+            Measurement {
+                spec: |setting| format!("blast:call:{}:rate:r={}", setting.transport, setting.rate),
+                settle: None,
+                figures: &[Figure { name: "CPU per call at a fixed rate", ..CPU }, LATENCY_MEDIAN, LATENCY_99, UNHAPPY],
+            },
+        ],
+    },
+    Scenario {
         name: "registrar",
         config: "registrar",
         kamailio: "registrar",
