@@ -13,7 +13,7 @@ use crate::firing::Answering;
 const TIMERS: usize = 1_000_000;
 /// What a timer may take, and what of it may be left when it is gone: octets.
 const MOST: f64 = 100.0;
-const MOST_LEFT: f64 = 5.0;
+const MOST_LEFT: f64 = 10.0;
 
 pub(crate) fn without_info() -> bool {
     measure(1_000, |_| ())
