@@ -172,3 +172,37 @@ fn replaces_and_join_lead_to_the_shard_of_their_dialog() {
     people[0].says(Method::Bye, &[], "");
     ends(&story);
 }
+
+/// The callee's requests come from elsewhere than the caller's, and so to another shard than that of the session.
+#[test]
+fn whoever_hangs_up_a_proxied_call_its_session_is_told_and_goes() {
+    struct Stays;
+    impl SipServlet for Stays {
+        async fn do_request(&self, request: SipServletRequest) -> Result {
+            if request.is_initial() {
+                let proxy = request.proxy()?;
+                proxy.set_record_route(true)?;
+                proxy.proxy_to(&request.request_uri())?;
+            }
+            Ok(())
+        }
+    }
+    let story = story(6, SipApplication::new("stays").servlet(Stays).session_timeout(Minutes(0)));
+    for number in 0..8 {
+        let caller = story.person(&format!("caller{number}"));
+        let callee = story.person(&format!("callee{number}"));
+        caller.goes_through(&["sip:example.test;lr"]);
+        caller.calls(&callee);
+        story.a_moment();
+        callee.answers();
+        story.a_moment();
+        story.expect(caller.talks() && callee.talks(), "both talk");
+        if number % 2 == 0 {
+            callee.hangs_up()
+        } else {
+            caller.hangs_up()
+        }
+        story.a_moment();
+    }
+    ends(&story);
+}

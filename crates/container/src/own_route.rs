@@ -45,6 +45,19 @@ pub(crate) struct Named {
 }
 
 impl Core {
+    /// The other shard that has the session which the top Route of a request names: its other end has sent it, and came to
+    /// us by chance. Whether the Route is really ours is looked at there.
+    pub(crate) fn shard_of_route(&self, request: &Request) -> Option<u8> {
+        if self.settings.shards < 2 {
+            return None;
+        }
+        let route = NameAddr::parse(request.headers().first(HeaderName::Route)?).ok()?;
+        let named = named_session(&route.uri().sip()?)?;
+        let elsewhere =
+            named.partition != self.state().partition() && u16::from(named.partition) < self.settings.shards;
+        elsewhere.then_some(named.partition)
+    }
+
     /// Takes away what in Request-URI and Route is meant for us, and finds the session that it names: one with the
     /// request's Call-ID. `from` is the path that the request came on.
     pub(crate) fn pop_own_routes(&self, request: &mut Request, from: Option<&Flow>) -> Result<Popped, Refusal> {

@@ -119,6 +119,11 @@ impl Core {
             let response = self.unavailable(&request);
             return answer(endpoint, now, server, response);
         }
+        if let Some(shard) = self.shard_of_route(&request).filter(|_| !begins)
+            && endpoint.hand_over(now, server, request.clone(), flow, shard).is_ok()
+        {
+            return;
+        }
         let popped = match self.pop_own_routes(&mut request, Some(&flow)) {
             Ok(popped) => popped,
             Err(refusal) => return answer(endpoint, now, server, *refusal),
@@ -147,8 +152,11 @@ impl Core {
         }
     }
 
-    /// The ACK of a 2xx, from the wire or from another application.
+    /// The ACK of a 2xx, from the wire or from another application. One that is for another shard comes back.
     pub(crate) fn receive_ack(&self, mut request: Request, flow: Option<Flow>) -> Option<(u8, Box<Request>)> {
+        if let Some(shard) = self.shard_of_route(&request) {
+            return Some((shard, Box::new(request)));
+        }
         let Ok(popped) = self.pop_own_routes(&mut request, flow.as_ref()) else { return None };
         let found = popped.session.or_else(|| self.state().dialog_of(&request));
         let Some(session) = found.filter(|session| self.state().sessions.get(*session).is_some()) else {
