@@ -14,7 +14,7 @@ use sip_endpoint::{
     Target, Timers,
 };
 use sip_message::{
-    ConnectionId, Flow, HeaderName, Limits, ListenerId, Message, Request, Response, StatusCode, Transport,
+    ConnectionId, Flow, HeaderName, Limits, ListenerId, Message, Refusal, Request, Response, StatusCode, Transport,
     parse_datagram,
 };
 
@@ -37,6 +37,7 @@ struct World {
     /// Tokens of orders that can fail, and of lookups that want an answer.
     transmits: VecDeque<u64>,
     lookups: VecDeque<u64>,
+    a_transmission_failed: bool,
     /// Requests on the wire, for a peer to answer.
     sent: VecDeque<Request>,
 }
@@ -71,6 +72,7 @@ impl World {
             clients: VecDeque::new(),
             transmits: VecDeque::new(),
             lookups: VecDeque::new(),
+            a_transmission_failed: false,
             sent: VecDeque::new(),
         }
     }
@@ -102,6 +104,7 @@ impl World {
             }
             b'x' => {
                 if let Some(token) = self.transmits.pop_front() {
+                    self.a_transmission_failed = true;
                     self.happen(Input::TransmitFailed { token });
                 }
             }
@@ -184,7 +187,7 @@ impl World {
                 Output::Event(Event::ClientEnded { client }) => {
                     self.clients.retain(|open| *open != client);
                 }
-                Output::Event(_) => {}
+                Output::KeepAlive { .. } | Output::Close { .. } | Output::Event(_) => {}
             }
         }
     }
@@ -193,13 +196,28 @@ impl World {
         if token != 0 && self.transmits.len() < MEMORY {
             self.transmits.push_back(token);
         }
-        let to_a_server = matches!(to, Destination::Target { .. });
-        if let Ok(Message::Request(request)) = parse_datagram(bytes, &Limits::default())
+        let message = parse_datagram(bytes, &wide_limits());
+        if let Destination::Target { target, .. } = to {
+            self.assert_may_go_to(target, &message);
+        }
+        if let Ok(Message::Request(request)) = message
             && self.sent.len() < MEMORY
         {
             self.sent.push_back(request);
-        } else {
-            assert!(!to_a_server, "what goes to a server is a request");
+        }
+    }
+
+    /// Requests go to targets. An answer does when the connection that its request came on could not take an answer, and
+    /// then to whom the request came from, whatever its Via says (RFC 3261 §18.2.2).
+    fn assert_may_go_to(&self, target: &Target, message: &Result<Message, Refusal>) {
+        match message {
+            Ok(Message::Request(_)) => {}
+            Ok(Message::Response(_)) => {
+                let asker = flow(Transport::Tcp).remote.ip();
+                assert!(self.a_transmission_failed, "an answer left its connection without need");
+                assert_eq!((target.transport, target.addr.ip()), (Transport::Tcp, asker), "an answer went astray");
+            }
+            Err(refusal) => panic!("a target was sent what nobody can read: {refusal}"),
         }
     }
 
@@ -221,6 +239,18 @@ impl World {
             }
             self.wait(Timers::default().timeout());
         }
+    }
+}
+
+/// What the endpoint passes on may be as long as it accepts, and then our Via, a tag or a `received` is added.
+fn wide_limits() -> Limits {
+    let limits = Limits::default();
+    Limits {
+        message: 2 * limits.message,
+        head: 2 * limits.head,
+        line: 2 * limits.line,
+        headers: 2 * limits.headers,
+        ..limits
     }
 }
 
