@@ -5,7 +5,6 @@ mod answer;
 pub mod b2bua;
 pub mod callback;
 pub mod cdr;
-mod date;
 pub mod domains;
 pub mod echo;
 pub mod forwarding;

@@ -3,10 +3,11 @@
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use sip_message::header::Date;
 use sip_message::{HeaderName, Headers, Request, SipUri};
 
 use super::{Registration, is_first_hop, outbound};
-use crate::date::date;
+
 use crate::domains::OwnAddresses;
 use crate::location::{Binding, Secret, gruu};
 
@@ -33,7 +34,8 @@ impl<O: OwnAddresses + ?Sized> Registration<'_, O> {
             }
         }
         if let Ok(since) = self.time.duration_since(UNIX_EPOCH) {
-            put(&mut headers, HeaderName::Date, date(since.as_secs()));
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            put(&mut headers, HeaderName::Date, Date::from_unix_seconds(seconds));
         }
         headers
     }

@@ -11,6 +11,23 @@ pub struct Date {
     unix_seconds: i64,
 }
 
+/// A date and a time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CivilTime {
+    /// 0 to 9999.
+    pub year: u16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59.
+    pub second: u8,
+}
+
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAY: i64 = 86_400;
@@ -29,6 +46,21 @@ impl Date {
         self.unix_seconds
     }
 
+    /// As the calendar and the clock have it, in UTC.
+    pub fn civil(self) -> CivilTime {
+        let (year, month, day) = civil(self.unix_seconds.div_euclid(DAY));
+        let second = self.unix_seconds.rem_euclid(DAY);
+        let part = |number: i64| u8::try_from(number).expect("a part of a date or a day is below 60");
+        CivilTime {
+            year: u16::try_from(year).expect("a date has a year of four digits"),
+            month: part(month),
+            day: part(day),
+            hour: part(second / 3_600),
+            minute: part(second / 60 % 60),
+            second: part(second % 60),
+        }
+    }
+
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Date, Malformed> {
         let start = cursor.clone();
         let text = cursor.rest().trim_end_matches([' ', '\t']);
@@ -44,12 +76,9 @@ typed_header!(owned Date, false);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.unix_seconds.div_euclid(DAY);
-        let second = self.unix_seconds.rem_euclid(DAY);
-        let (year, month, day) = civil(days);
-        let weekday = WEEKDAYS[(days + 3).rem_euclid(7) as usize];
-        let month = MONTHS[month as usize - 1];
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let CivilTime { year, month, day, hour, minute, second } = self.civil();
+        let weekday = WEEKDAYS[(self.unix_seconds.div_euclid(DAY) + 3).rem_euclid(7) as usize];
+        let month = MONTHS[usize::from(month) - 1];
         write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 }

@@ -70,7 +70,7 @@ pub use contact::{Contact, ContactAddress};
 pub use content_disposition::ContentDisposition;
 pub use content_type::{ContentType, MediaType};
 pub use cseq::Cseq;
-pub use date::Date;
+pub use date::{CivilTime, Date};
 pub use dialogs::{Join, Replaces, TargetDialog};
 pub use digest::{AuthParam, Challenge, Credentials, DigestChallenge, DigestCredentials, DigestInfo, OtherScheme};
 pub use error::HeaderError;
