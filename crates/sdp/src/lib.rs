@@ -99,8 +99,9 @@ mod print;
 mod text;
 
 pub use attribute::{
-    Attribute, AttributeError, Attributes, Crypto, CryptoSuite, Direction, Fingerprint, Fmtp, Group, InlineKey,
-    MasterKeyIdentifier, MaxPacketTime, Mid, PacketTime, Rtcp, RtcpMux, Rtpmap, Setup, TypedAttribute,
+    Attribute, AttributeError, Attributes, Candidate, CandidateType, Crypto, CryptoSuite, Direction, EndOfCandidates,
+    Fingerprint, Fmtp, Group, IceLite, IceMismatch, IceOptions, IcePwd, IceUfrag, InlineKey, MasterKeyIdentifier,
+    MaxPacketTime, Mid, PacketTime, RemoteCandidate, RemoteCandidates, Rtcp, RtcpMux, Rtpmap, Setup, TypedAttribute,
 };
 pub use capabilities::{Capabilities, DestinationPolicy, NotAcceptable, Security, StreamCapability, StreamRefusal};
 pub use codec::{Codec, PayloadType};
@@ -109,8 +110,8 @@ pub use description::{Bandwidth, Origin, SessionDescription, Timing, UnknownLine
 pub use error::{ParseError, ParseErrorKind};
 pub use media::{MediaDescription, MediaType, Protocol};
 pub use offer_answer::{
-    Agreement, Destination, Input, OfferAnswer, Output, Revision, Rule, Side, State, StreamAgreement, Strictness,
-    Violation, carriage,
+    Agreement, Destination, Input, OfferAnswer, Output, Protection, Revision, Rule, Side, State, StreamAgreement,
+    Strictness, Violation, carriage,
 };
 pub use parse::Limits;
 pub use text::{InvalidText, Text, Token};

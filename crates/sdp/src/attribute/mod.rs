@@ -8,6 +8,7 @@ mod crypto;
 mod direction;
 mod dtls;
 mod group;
+mod ice;
 mod packet_time;
 mod rtcp;
 mod rtpmap;
@@ -16,6 +17,11 @@ pub use crypto::{Crypto, CryptoSuite, InlineKey, MasterKeyIdentifier};
 pub use direction::Direction;
 pub use dtls::{Fingerprint, Setup};
 pub use group::{Group, Mid};
+pub(crate) use ice::NAMES as ICE_NAMES;
+pub use ice::{
+    Candidate, CandidateType, EndOfCandidates, IceLite, IceMismatch, IceOptions, IcePwd, IceUfrag, RemoteCandidate,
+    RemoteCandidates,
+};
 pub use packet_time::{MaxPacketTime, PacketTime};
 pub use rtcp::{Rtcp, RtcpMux};
 pub(crate) use rtpmap::parameter;

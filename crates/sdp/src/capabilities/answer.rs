@@ -3,11 +3,11 @@
 //! both wishes allow, or port zero and a reason.
 
 use super::{Assignment, Capabilities, Security, StreamCapability};
-use crate::attribute::{Crypto, Fingerprint, Setup};
+use crate::attribute::{ICE_NAMES, Setup};
 use crate::codec::Codec;
 use crate::connection::AddressClass;
 use crate::description::SessionDescription;
-use crate::media::{MediaDescription, Protocol};
+use crate::media::MediaDescription;
 use crate::offer_answer::OfferAnswer;
 use std::fmt;
 
@@ -53,7 +53,9 @@ impl Capabilities {
             let stream = stream.and_then(|stream| self.streams.get(stream));
             let continuing = session.continuing(index, &offered.media);
             let numbers = |codecs: &[Codec]| session.payload_types().number_answer(continuing, codecs);
-            match self.answer_stream(stream, offer, offered, numbers) {
+            // RFC 8842 §5.5: an association that exists keeps its roles.
+            let role = continuing.and_then(|_| session.agreement()?.local_setup(index));
+            match self.answer_stream(stream, offer, offered, numbers, role) {
                 Ok(media) => answer.media.push(media),
                 Err(refusal) => {
                     refusals.push(refusal);
@@ -71,24 +73,31 @@ impl Capabilities {
     }
 
     /// Streams keep their m-lines; the others go by what suits best: a common
-    /// codec, then the mere transport, so that the refusal tells the true reason.
+    /// codec, then the mere transport, then a transport without the keys that we
+    /// require, so that the refusal tells the true reason.
     fn assign_for_answer(&self, session: &OfferAnswer, offer: &SessionDescription) -> Assignment {
         let mut assignment = Assignment::new(offer.media.len(), self.streams.len());
         let offered = || offer.media.iter().enumerate().filter(|(_, m)| !m.is_disabled());
         if let Some(agreement) = session.agreement() {
             for (index, media) in offered().filter(|(index, _)| agreement.is_enabled(*index)) {
                 let port = agreement.local.media.get(index).map(|before| before.port);
-                assignment.assign(index, &self.streams, |stream| stream.suits(media) && Some(stream.port) == port);
+                let same = |stream: &StreamCapability| stream.suits(offer, media) && Some(stream.port) == port;
+                assignment.assign(index, &self.streams, same);
             }
         }
         for (index, media) in offered() {
             // Once for the m-line, not for each pair.
             let codecs = media.codecs();
-            assignment
-                .assign(index, &self.streams, |stream| stream.suits(media) && stream.has_common_format(media, &codecs));
+            let suits = |stream: &StreamCapability| stream.suits(offer, media);
+            assignment.assign(index, &self.streams, |stream| suits(stream) && stream.has_common_format(media, &codecs));
         }
         for (index, media) in offered() {
-            assignment.assign(index, &self.streams, |stream| stream.suits(media));
+            assignment.assign(index, &self.streams, |stream| stream.suits(offer, media));
+        }
+        for (index, media) in offered() {
+            assignment.assign(index, &self.streams, |stream| {
+                stream.media == media.media && stream.security != Security::None && media.protocol.is_rtp()
+            });
         }
         assignment
     }
@@ -99,6 +108,7 @@ impl Capabilities {
         offer: &SessionDescription,
         offered: &MediaDescription,
         number: impl Fn(&[Codec]) -> Vec<Codec>,
+        role: Option<Setup>,
     ) -> Result<MediaDescription, StreamRefusal> {
         if offered.is_disabled() {
             return Err(StreamRefusal::OfferedDisabled);
@@ -114,8 +124,12 @@ impl Capabilities {
         if !offered.protocol.is_rtp() {
             media.formats = formats;
         }
-        stream.answer_security(&mut media, offer, offered)?;
+        // RFC 8839 §4.3.1: only if the offer has it.
+        if !offered.attributes.has("ice-ufrag") && !offer.attributes.has("ice-ufrag") {
+            ICE_NAMES.into_iter().for_each(|name| media.attributes.remove(name));
+        }
         if offered.protocol.is_rtp() {
+            stream.security.write_answer(&mut media, offer, offered, role)?;
             let direction = offer.direction_of(offered);
             media.attributes.set_direction(if multicast {
                 // All members of a group share one view (RFC 3264 §6.2).
@@ -156,8 +170,9 @@ impl Capabilities {
 }
 
 impl StreamCapability {
-    fn suits(&self, offered: &MediaDescription) -> bool {
-        self.media == offered.media && self.accepts(&offered.protocol)
+    fn suits(&self, offer: &SessionDescription, offered: &MediaDescription) -> bool {
+        let keyed = || self.protocol.is_rtp() && self.security.finds_keys_in(offer, offered);
+        self.media == offered.media && (self.accepts(&offered.protocol) || keyed())
     }
 
     fn has_common_format(&self, offered: &MediaDescription, codecs: &[Codec]) -> bool {
@@ -193,52 +208,6 @@ impl StreamCapability {
         let common = offered.formats.iter().filter(|f| self.formats.contains(f));
         common.cloned().collect()
     }
-
-    /// Writes keys or fingerprint. RTP in the clear never answers an offer of a
-    /// secure transport: the transport of the answer is that of the offer.
-    fn answer_security(
-        &self,
-        media: &mut MediaDescription,
-        offer: &SessionDescription,
-        offered: &MediaDescription,
-    ) -> Result<(), StreamRefusal> {
-        match &self.security {
-            Security::Sdes { keys, .. } if offered.protocol.is_secure() => {
-                let key = choose_key(keys, offered).ok_or(StreamRefusal::Security)?;
-                media.attributes.push_typed(&key);
-                Ok(())
-            }
-            Security::Dtls { fingerprint } => {
-                offer.attribute_of::<Fingerprint>(offered).ok_or(StreamRefusal::Security)?;
-                // RFC 4145 §4.1: without the attribute the offerer is active.
-                let setup = offer.attribute_of::<Setup>(offered);
-                media.attributes.push_typed(fingerprint);
-                media.attributes.push_typed(&setup.unwrap_or(Setup::Active).answer());
-                Ok(())
-            }
-            // A secure transport that needs keys we do not have.
-            Security::None
-                if matches!(
-                    offered.protocol,
-                    Protocol::RtpSavp | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavp | Protocol::UdpTlsRtpSavpf
-                ) =>
-            {
-                Err(StreamRefusal::Security)
-            }
-            Security::None | Security::Sdes { .. } => Ok(()),
-        }
-    }
-}
-
-/// The first offered line whose suite is ours, with its tag and our key (RFC 4568
-/// §5.1.2). Malformed lines are not acceptable, the others still may be.
-fn choose_key(keys: &[Crypto], offered: &MediaDescription) -> Option<Crypto> {
-    let lines = offered.attributes.typed::<Crypto>().flatten();
-    let mut usable = lines.filter(Crypto::has_only_ignorable_parameters);
-    usable.find_map(|line| {
-        let ours = keys.iter().find(|key| key.suite == line.suite)?;
-        Some(Crypto { tag: line.tag, ..ours.clone() })
-    })
 }
 
 impl fmt::Display for NotAcceptable {

@@ -7,10 +7,12 @@
 
 mod answer;
 mod offer;
+mod security;
 
 pub use answer::{NotAcceptable, StreamRefusal};
+pub use security::Security;
 
-use crate::attribute::{Attribute, Crypto, Direction, Fingerprint};
+use crate::attribute::{Attribute, Direction};
 use crate::codec::Codec;
 use crate::connection::ConnectionData;
 use crate::description::{Origin, SessionDescription};
@@ -59,26 +61,6 @@ pub struct StreamCapability {
     pub packet_time: Option<Duration>,
     /// Further attributes that we write as they are.
     pub attributes: Vec<Attribute>,
-}
-
-/// How RTP is protected.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Security {
-    /// Not at all.
-    #[default]
-    None,
-    /// By keys in the description (RFC 4568).
-    Sdes {
-        /// Our keys, one for each suite that we support, in order of preference.
-        keys: Vec<Crypto>,
-        /// Whether an offer of plain RTP is accepted too. Ours is always secure.
-        accept_plain: bool,
-    },
-    /// By DTLS (RFC 5763, RFC 5764).
-    Dtls {
-        /// Of our certificate.
-        fingerprint: Fingerprint,
-    },
 }
 
 /// Which addresses, besides unicast ones of other machines, we agree to send media
@@ -165,13 +147,9 @@ impl StreamCapability {
         }
     }
 
-    /// The same, protected; the transport follows.
+    /// The same, protected; the transport that we offer follows.
     pub fn secured(mut self, security: Security) -> StreamCapability {
-        self.protocol = match security {
-            Security::None => Protocol::RtpAvp,
-            Security::Sdes { .. } => Protocol::RtpSavp,
-            Security::Dtls { .. } => Protocol::UdpTlsRtpSavp,
-        };
+        self.protocol = security.offered_protocol();
         self.security = security;
         self
     }
@@ -181,21 +159,10 @@ impl StreamCapability {
         if self.on_hold { self.direction.on_hold() } else { self.direction }
     }
 
-    /// Whether an offer of this transport can be accepted, as far as its name says.
-    /// The feedback profiles are accepted beside the plain ones.
+    /// Whether this transport can be offered or accepted, as far as its name says. The feedback profiles are accepted
+    /// beside the plain ones.
     fn accepts(&self, protocol: &Protocol) -> bool {
-        use Protocol::*;
-        if !self.protocol.is_rtp() {
-            return self.protocol == *protocol;
-        }
-        let plain = matches!(protocol, RtpAvp | RtpAvpf);
-        let secure = matches!(protocol, RtpSavp | RtpSavpf);
-        match &self.security {
-            Security::None => plain || self.protocol == *protocol,
-            Security::Sdes { accept_plain, .. } => secure || (plain && *accept_plain),
-            // RTP/SAVPF with a fingerprint is what browsers said before RFC 5764.
-            Security::Dtls { .. } => secure || matches!(protocol, UdpTlsRtpSavp | UdpTlsRtpSavpf),
-        }
+        self.protocol == *protocol || (self.protocol.is_rtp() && self.security.accepts(protocol))
     }
 
     /// The m-line without what offer and answer write differently.

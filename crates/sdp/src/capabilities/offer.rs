@@ -2,8 +2,7 @@
 //! where each stream keeps its m-line, a stream that ended leaves a disabled one
 //! behind, and a new stream takes a disabled one before it takes a new one.
 
-use super::{Assignment, Capabilities, Security, StreamCapability};
-use crate::attribute::Setup;
+use super::{Assignment, Capabilities, StreamCapability};
 use crate::description::SessionDescription;
 use crate::media::{MediaDescription, Protocol};
 use crate::offer_answer::{OfferAnswer, PayloadTypes};
@@ -76,18 +75,8 @@ impl StreamCapability {
     fn offer(&self, index: Option<usize>, protocol: &Protocol, numbers: &PayloadTypes) -> MediaDescription {
         let codecs = numbers.number_offer(index, &self.codecs);
         let mut media = self.describe(protocol.clone(), &codecs);
-        match &self.security {
-            Security::Sdes { keys, .. } if protocol.is_secure() => {
-                for key in keys {
-                    media.attributes.push_typed(key);
-                }
-            }
-            Security::None | Security::Sdes { .. } => {}
-            Security::Dtls { fingerprint } => {
-                media.attributes.push_typed(fingerprint);
-                // RFC 5763 §5: the offerer leaves the choice to the answerer.
-                media.attributes.push_typed(&Setup::Actpass);
-            }
+        if protocol.is_rtp() {
+            self.security.write_offer(&mut media);
         }
         if self.protocol.is_rtp() {
             media.attributes.set_direction(self.desired_direction());

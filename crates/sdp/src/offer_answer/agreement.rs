@@ -1,6 +1,6 @@
 //! What two descriptions together mean for us (RFC 3264 §5 to §8).
 
-use super::Side;
+use super::{Protection, Side};
 use crate::attribute::{Direction, PacketTime, Rtcp, RtcpMux};
 use crate::codec::Codec;
 use crate::connection::{AddressClass, ConnectionData};
@@ -30,6 +30,8 @@ pub struct StreamAgreement {
     pub protocol: Protocol,
     /// Whether the stream exists; if not, all below is empty.
     pub enabled: bool,
+    /// How its media is protected.
+    pub protection: Protection,
     /// Whether we send and receive.
     pub direction: Direction,
     /// Whether we said that we do not want to receive.
@@ -87,6 +89,7 @@ impl Agreement {
             media: local.media.clone(),
             protocol: local.protocol.clone(),
             enabled,
+            protection: Protection::None,
             direction: Direction::Inactive,
             held_by_us: false,
             held_by_peer: false,
@@ -102,6 +105,7 @@ impl Agreement {
             Side::Local => (local.codecs(), codecs_of_answer(local, remote)),
             Side::Remote => (codecs_of_answer(remote, local), remote.codecs()),
         };
+        stream.protection = self.protection(local, remote);
         stream.direction = self.direction(local, remote);
         stream.held_by_us = !receives(&self.local, local);
         stream.held_by_peer = !receives(&self.remote, remote);

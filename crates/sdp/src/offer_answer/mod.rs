@@ -17,9 +17,11 @@
 mod agreement;
 pub mod carriage;
 mod payload_types;
+mod protection;
 mod rules;
 
 pub use agreement::{Agreement, Destination, StreamAgreement};
+pub use protection::Protection;
 pub use rules::{Rule, Strictness, Violation};
 
 pub(crate) use payload_types::PayloadTypes;

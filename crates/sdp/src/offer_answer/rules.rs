@@ -2,8 +2,9 @@
 //! (§6). Secrecy: RFC 4568 §5.1.2.
 
 use super::agreement::{Agreement, codecs_of_answer};
+use super::protection::chosen_line;
 use super::{Revision, Side};
-use crate::attribute::{Crypto, Fingerprint, Setup};
+use crate::attribute::{Crypto, Fingerprint, Setup, TypedAttribute};
 use crate::codec::PayloadType;
 use crate::connection::{AddressClass, ConnectionData};
 use crate::description::SessionDescription;
@@ -106,7 +107,7 @@ pub enum Strictness {
     /// What the field does and media survives is let pass: versions that jump or
     /// stand still, remapped payload types, answers of a direction that the offer
     /// does not permit (the permitted part of it is in force; RFC 4317 §3.2 itself
-    /// prints one), DTLS roles and `t=` lines that do not fit.
+    /// prints one), DTLS roles, tags of keys and `t=` lines that do not fit.
     #[default]
     Tolerant,
 }
@@ -203,7 +204,7 @@ impl Stream<'_> {
         if !self.has_common_format() {
             return Err(Rule::NoCommonFormat { media });
         }
-        if !self.crypto_was_offered() {
+        if !self.crypto_was_offered(strictness) {
             return Err(Rule::CryptoNotOffered { media });
         }
         self.check_multicast()?;
@@ -236,19 +237,19 @@ impl Stream<'_> {
             || self.answered.formats.iter().filter(unexplained).any(|format| self.offered.formats.contains(format))
     }
 
-    /// An answer chooses one of the offered lines by its tag and keeps its suite.
-    fn crypto_was_offered(&self) -> bool {
+    /// An answer chooses one of the offered lines by its tag and keeps its suite. A wrong tag with an offered suite
+    /// leaves no doubt which line is meant. Where the transport is plain, keys that do not fit are none.
+    fn crypto_was_offered(&self, strictness: Strictness) -> bool {
         let sdes = matches!(self.offered.protocol, Protocol::RtpSavp | Protocol::RtpSavpf);
         let dtls = self.answer.attribute_of::<Fingerprint>(self.answered).is_some();
-        if !sdes || dtls || !self.offered.attributes.has("crypto") {
+        if !sdes || dtls || !self.offered.attributes.has(Crypto::NAME) {
             return true;
         }
-        let mut answered = self.answered.attributes.typed::<Crypto>();
-        let (Some(Ok(chosen)), None) = (answered.next(), answered.next()) else {
-            return false;
-        };
-        let mut offered = self.offered.attributes.typed::<Crypto>().flatten();
-        offered.any(|crypto| crypto.tag == chosen.tag && crypto.suite == chosen.suite)
+        let one = self.answered.attributes.values(Crypto::NAME).count() == 1;
+        match chosen_line(self.offered, self.answered) {
+            Some((offered, answered)) => strictness == Strictness::Tolerant || (one && offered.tag == answered.tag),
+            None => false,
+        }
     }
 
     fn check_multicast(&self) -> Result<(), Rule> {
