@@ -195,6 +195,7 @@ impl World {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit { to, bytes, token } => self.record(to, &bytes, token),
+                Output::KeepAlive { .. } | Output::Close { .. } => {}
                 Output::Lookup { token, .. } => {
                     let result = Err(LookupError::NotFound);
                     self.endpoint.handle(self.now, Input::Resolved { token, result });

@@ -156,7 +156,7 @@ fn answer(application: SipApplication, method: &str, user: &str) -> Response {
         match output {
             Output::Event(event) => container.event(now, &mut endpoint, event, &mut Vec::new()),
             Output::Transmit { bytes, .. } => answers.push(bytes),
-            Output::Lookup { .. } => {}
+            Output::Lookup { .. } | Output::KeepAlive { .. } | Output::Close { .. } => {}
         }
     }
     match sip_message::parse_datagram(answers.pop().unwrap(), &sip_message::Limits::default()) {

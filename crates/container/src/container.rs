@@ -277,6 +277,8 @@ impl TransactionUser for Container {
                     self.core.due(due);
                 }
             }
+            // Nobody here keeps flows alive: clients do.
+            Event::FlowAlive { .. } => {}
             Event::FlowEnded { flow } => {
                 let flow = SipFlow::from(flow);
                 self.tell_listeners(|listener, context| listener.flow_ended(context, &flow));

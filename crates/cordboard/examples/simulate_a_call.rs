@@ -106,7 +106,7 @@ impl Simulation {
             match output {
                 // With two phones there is one place to send to, and no name to look up.
                 Output::Transmit { bytes, .. } => self.transmit(at, bytes),
-                Output::Lookup { .. } => {}
+                Output::Lookup { .. } | Output::KeepAlive { .. } | Output::Close { .. } => {}
                 Output::Event(event) => self.phones[at].event(self.now, event),
             }
         }

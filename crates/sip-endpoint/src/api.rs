@@ -91,6 +91,13 @@ pub enum Input {
         /// The order's token.
         token: u64,
     },
+    /// When the far end of a flow has answered a keep-alive of ours.
+    KeptAlive {
+        /// The path.
+        flow: Flow,
+        /// Our address as the far end sees it; STUN tells (RFC 5626 §4.4.2), line ends do not.
+        mapped: Option<SocketAddr>,
+    },
     /// When a connection has ended.
     ConnectionClosed {
         /// The path that is no more.
@@ -119,6 +126,17 @@ pub enum Output {
         bytes: Bytes,
         /// What to say in [`Input::TransmitFailed`]; 0 when nobody wants to know.
         token: u64,
+    },
+    /// Ask the far end of a flow whether it is there (RFC 5626 §4.4): STUN over UDP, line ends over a stream, a ping over
+    /// WebSocket.
+    KeepAlive {
+        /// The path.
+        flow: Flow,
+    },
+    /// Close the connection of a flow, on which nothing can be relied upon any more.
+    Close {
+        /// The path.
+        flow: Flow,
     },
     /// Look this up.
     Lookup {
@@ -205,6 +223,13 @@ pub enum Event {
         /// What the user called it.
         token: u64,
     },
+    /// When the far end of a flow has answered [`crate::Endpoint::keep_alive`].
+    FlowAlive {
+        /// The flow.
+        flow: Flow,
+        /// Our address as the far end sees it, where the keep-alive tells.
+        mapped: Option<SocketAddr>,
+    },
     /// When a flow has ended (RFC 5626: bindings that were made over it are useless now).
     FlowEnded {
         /// The flow.
@@ -230,6 +255,8 @@ pub enum Ended {
 pub enum SendTo {
     /// To the topmost Route, or to the Request-URI when there is none (RFC 3261 §8.1.2), by RFC 3263.
     NextHop,
+    /// As [`SendTo::NextHop`], but on TLS the certificate must name this domain instead of the next hop's own.
+    NextHopNamed(Arc<str>),
     /// To the Request-URI although there is a Route: the next element routes strictly (RFC 3261 §16.6 step 6).
     RequestUri,
     /// Over an existing path, without asking anybody (RFC 5626 §5.3).

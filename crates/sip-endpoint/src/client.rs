@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -44,6 +45,8 @@ struct Retry {
     /// The request as its user gave it: without our Via.
     request: Request,
     targets: VecDeque<Target>,
+    /// The domain that certificates must name instead of that which was looked up.
+    named: Option<Arc<str>>,
     /// The current attempt goes over a stream because the request is long; should that be impossible, and only then,
     /// this datagram target is tried after all (RFC 3261 §18.1.1).
     datagram: Option<Target>,
@@ -102,6 +105,13 @@ impl Endpoint {
     /// Where a request's current attempt went; `None` while its next hop is looked up, and once it has ended.
     pub fn destination_of(&self, client: ClientId) -> Option<&Destination> {
         self.clients_ref().entries.get(client.0)?.destination.as_ref()
+    }
+
+    /// Leaves a target that has said nothing yet and tries the next one at once, for a user with less patience than
+    /// 64·T1. Whether there was one; without another target the attempt goes on.
+    pub fn next_target(&mut self, now: Instant, client: ClientId) -> Result<bool, Misuse> {
+        let (clients, core) = self.clients();
+        clients.leave_target(core, now, client.0)
     }
 
     /// The listener that a request's current attempt names in its Via, if it is known.
@@ -210,7 +220,7 @@ impl Clients {
         };
         let failure = match result {
             Ok(targets) => {
-                retry.targets = targets.into();
+                retry.targets = targets.into_iter().map(|target| target.named(retry.named.as_ref())).collect();
                 StatusCode::SERVICE_UNAVAILABLE
             }
             // RFC 3263 §4.3 and RFC 3261 §16.7: no server is a failure of the gateway, silence one of time.
@@ -236,6 +246,10 @@ impl Clients {
         mark: Option<u64>,
     ) -> Result<Key, Misuse> {
         let hop = next_hop_of(&request, &to);
+        let named = match &to {
+            SendTo::NextHopNamed(name) => Some(name.clone()),
+            _ => None,
+        };
         let targets = match to {
             SendTo::Flow(flow) => {
                 core.listener(flow.listener).ok_or(Misuse::NoListener(flow.transport))?;
@@ -244,11 +258,11 @@ impl Clients {
                 return Ok(key);
             }
             SendTo::Targets(targets) => VecDeque::from(targets),
-            SendTo::NextHop | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
-                NextHop::Known(target) => VecDeque::from([target]),
+            SendTo::NextHop | SendTo::NextHopNamed(_) | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
+                NextHop::Known(target) => VecDeque::from([target.named(named.as_ref())]),
                 NextHop::Lookup(lookup) => {
                     let key = self.insert(request.method().clone(), mark);
-                    let retry = Retry { request, targets: VecDeque::new(), datagram: None };
+                    let retry = Retry { request, targets: VecDeque::new(), named, datagram: None };
                     if let Some(entry) = self.entries.get_mut(key) {
                         entry.retry = Some(Box::new(retry));
                     }
@@ -263,7 +277,7 @@ impl Clients {
         }
         let key = self.insert(request.method().clone(), mark);
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.retry = Some(Box::new(Retry { request, targets, datagram: None }));
+            entry.retry = Some(Box::new(Retry { request, targets, named, datagram: None }));
         }
         self.next_attempt(core, now, key, Because::Begin, StatusCode::SERVICE_UNAVAILABLE);
         Ok(key)
@@ -274,7 +288,7 @@ impl Clients {
         let destination = match to {
             SendTo::Flow(flow) => Destination::Flow(flow),
             SendTo::Targets(targets) => core.destination(targets.into_iter().next().ok_or(Misuse::NoNextHop)?)?,
-            SendTo::NextHop | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
+            SendTo::NextHop | SendTo::NextHopNamed(_) | SendTo::RequestUri => match hop.ok_or(Misuse::NoNextHop)? {
                 NextHop::Known(target) => core.destination(target)?,
                 NextHop::Lookup(_) => {
                     // The entry only waits for the answer; see `resolved`.
@@ -348,6 +362,15 @@ impl Clients {
 
     fn insert(&mut self, method: Method, mark: Option<u64>) -> Key {
         self.entries.insert(Box::new(Client::new(method, mark)))
+    }
+
+    fn leave_target(&mut self, core: &mut Core, now: Instant, key: Key) -> Result<bool, Misuse> {
+        let entry = self.entries.get(key).ok_or(Misuse::Ended)?;
+        let can = entry.machine.is_some() && !entry.answered && entry.has_another_target();
+        if can {
+            self.next_attempt(core, now, key, Because::Silent, StatusCode::REQUEST_TIMEOUT);
+        }
+        Ok(can)
     }
 
     /// Tries the next target; when there is none the request has failed with `failure`.
@@ -570,7 +593,7 @@ fn cancel_of(invite: &Bytes, reason: Option<&str>) -> Option<Request> {
 
 fn next_hop_of(request: &Request, to: &SendTo) -> Option<NextHop> {
     match to {
-        SendTo::NextHop => next_hop::of(request),
+        SendTo::NextHop | SendTo::NextHopNamed(_) => next_hop::of(request),
         SendTo::RequestUri => next_hop::of_request_uri(request),
         SendTo::Flow(_) | SendTo::Targets(_) => None,
     }
@@ -583,9 +606,16 @@ impl Core {
 
     /// The listener that stands at our end on the way to an address: same protocol, same address family.
     pub(crate) fn listener_for(&self, transport: Transport, remote: Option<IpAddr>) -> Option<&Listener> {
-        let same_family =
-            |listener: &&Listener| remote.is_none_or(|remote| listener.local.is_ipv4() == remote.is_ipv4());
-        self.settings.listeners.iter().filter(same_family).find(|listener| listener.transport == transport)
+        let fits = |listener: &&Listener| {
+            listener.transport == transport && remote.is_none_or(|remote| listener.local.is_ipv4() == remote.is_ipv4())
+        };
+        // What is bound to the loopback interface reaches nobody else, and others would answer to their own loopback.
+        let reaches = |listener: &&Listener| {
+            let local = listener.local.ip();
+            local.is_unspecified() || remote.is_none_or(|remote| local.is_loopback() == remote.is_loopback())
+        };
+        let mut fitting = self.settings.listeners.iter().filter(fits);
+        fitting.clone().find(reaches).or_else(|| fitting.next())
     }
 
     fn listener_to(&self, target: &Target) -> Option<&Listener> {
@@ -633,6 +663,16 @@ impl Core {
         self.push_via(&mut request, &to, cookie, None);
         let bytes = self.print(|out| request.write(out));
         self.outputs.push_back(Output::Transmit { to, bytes, token: 0 });
+    }
+}
+
+impl Target {
+    /// The same, on TLS with another domain that the certificate must name.
+    fn named(self, name: Option<&Arc<str>>) -> Target {
+        match name {
+            Some(name) if self.transport.is_secure() => Target { server_name: Some(name.clone()), ..self },
+            _ => self,
+        }
     }
 }
 

@@ -110,6 +110,7 @@ impl Endpoint {
                 Some(Token::Client(key, attempt)) => self.clients.transmit_failed(&mut self.core, now, key, attempt),
                 None => {}
             },
+            Input::KeptAlive { flow, mapped } => self.core.event(Event::FlowAlive { flow, mapped }),
             Input::ConnectionClosed { flow } => self.core.event(Event::FlowEnded { flow }),
             Input::Resolved { token, result } => self.clients.resolved(&mut self.core, now, token, result),
             Input::TimePassed => self.time_passed(now),
@@ -174,8 +175,8 @@ impl Endpoint {
     }
 
     /// The listener that would stand at our end of a request to an address by this transport: what a Contact or a
-    /// Record-Route should name that is written before the request is sent. Without an address the first one of the
-    /// transport.
+    /// Record-Route should name that is written before the request is sent. A loopback address is reached from a listener
+    /// on loopback, if there is one, and any other from any other. Without an address the first one of the transport.
     pub fn listener_for(&self, transport: Transport, remote: Option<IpAddr>) -> Option<&Listener> {
         self.core.listener_for(transport, remote)
     }
@@ -198,6 +199,20 @@ impl Endpoint {
         match request.headers().get::<Route>() {
             Some(route) => route.is_ok_and(|route| is_own(route.uri())),
             None => is_own(request.uri()),
+        }
+    }
+
+    /// Asks the far end of a flow whether it is there (RFC 5626 §4.4). Its answer is told as [`Event::FlowAlive`]; that
+    /// none came is for the user to notice.
+    pub fn keep_alive(&mut self, flow: Flow) {
+        self.core.outputs.push_back(Output::KeepAlive { flow });
+    }
+
+    /// Closes the connection of a flow whose far end does not answer any more (RFC 5626 §4.4.1); nothing happens on UDP.
+    /// Its end is told as [`Event::FlowEnded`].
+    pub fn close(&mut self, flow: Flow) {
+        if flow.connection.is_some() {
+            self.core.outputs.push_back(Output::Close { flow });
         }
     }
 

@@ -97,6 +97,12 @@ enum Happening {
         node: NodeId,
         flow: Flow,
     },
+    /// The answer to a keep-alive arrives.
+    KeptAlive {
+        node: NodeId,
+        flow: Flow,
+        mapped: Option<SocketAddr>,
+    },
     TransmitFails {
         node: NodeId,
         token: u64,
@@ -450,6 +456,7 @@ impl World {
                 let node = self.shard_of_flow(node, &flow);
                 self.hand_in(node, Input::ConnectionClosed { flow });
             }
+            Happening::KeptAlive { node, flow, mapped } => self.hand_in(node, Input::KeptAlive { flow, mapped }),
             Happening::TransmitFails { node, token } => self.hand_in(node, Input::TransmitFailed { token }),
             Happening::Resolved { node, token, result } => self.hand_in(node, Input::Resolved { token, result }),
             Happening::Wakes { node } => {
@@ -508,6 +515,12 @@ impl World {
                 None => break,
                 Some(Output::Event(event)) => user.event(now, endpoint, event, &mut said),
                 Some(Output::Transmit { to, bytes, token }) => self.transmit(id, to, bytes, token),
+                Some(Output::KeepAlive { flow }) => self.keep_alive(id, flow),
+                Some(Output::Close { flow }) => {
+                    if let Some(connection) = flow.connection {
+                        self.cut(connection);
+                    }
+                }
                 Some(Output::Lookup { token, request }) => {
                     let result = self.zone.answer(&request);
                     let takes = match result {

@@ -272,6 +272,7 @@ impl World {
                     self.endpoint.handle(self.now, Input::TransmitFailed { token });
                 }
                 Output::Transmit { to, bytes, .. } => self.record(to, &bytes),
+                Output::KeepAlive { .. } | Output::Close { .. } => {}
                 Output::Lookup { token, request } => {
                     let found = self.hosts.get(&*request.host).cloned();
                     let result = found.ok_or(LookupError::NotFound);

@@ -139,6 +139,7 @@ impl Stage {
             match output {
                 Output::Transmit { bytes, .. } => self.sent.push(bytes),
                 Output::Event(event) => self.container.event(self.now, &mut self.endpoint, event, &mut peers),
+                Output::KeepAlive { .. } | Output::Close { .. } => {}
                 Output::Lookup { .. } => unreachable!("there are only addresses"),
             }
         }

@@ -374,7 +374,7 @@ impl TransactionUser for Phone {
                 }
             }
             Event::TimerFired { token, .. } => self.alarm(now, endpoint, token),
-            Event::FlowEnded { .. } => {}
+            Event::FlowAlive { .. } | Event::FlowEnded { .. } => {}
         }
     }
 

@@ -177,6 +177,44 @@ impl World {
         }
     }
 
+    /// Asks the far end of a flow whether it is there, as the driver does: whoever is up answers, and over UDP the answer
+    /// says where the question came from. What is lost is lost.
+    pub(super) fn keep_alive(&mut self, shard: NodeId, flow: Flow) {
+        let now = self.now;
+        let from = self.home(shard);
+        if self.nodes[from.index()].down {
+            return;
+        }
+        let there_and_back = match flow.connection {
+            Some(connection) => self.ping_stream(from, connection),
+            None => self.ping_datagram(from, flow.remote),
+        };
+        let Some(takes) = there_and_back else {
+            return self.note(Some(from), "keeps a flow alive, and is not answered");
+        };
+        self.note(Some(from), "keeps a flow alive");
+        let mapped = flow.connection.is_none().then_some(flow.local);
+        self.schedule(now + takes, Happening::KeptAlive { node: shard, flow, mapped });
+    }
+
+    fn ping_datagram(&mut self, from: NodeId, remote: SocketAddr) -> Option<Duration> {
+        let now = self.now;
+        let to = self.by_address.get(&remote.ip()).copied().filter(|to| !self.nodes[to.index()].down)?;
+        listener(&self.nodes[to.index()], Transport::Udp, Some(remote.port()))?;
+        let there = self.network.carry_datagram(now, from, to).1.into_iter().next()?;
+        let back = self.network.carry_datagram(there, to, from).1.into_iter().next()?;
+        Some(back.saturating_duration_since(now))
+    }
+
+    fn ping_stream(&mut self, from: NodeId, connection: ConnectionId) -> Option<Duration> {
+        let now = self.now;
+        let open = self.network.streams.get_mut(connection)?;
+        let to = open.ends[1 - open.end_of(from)?].node;
+        let starts = self.network.separated_until(now, from, to).unwrap_or(now);
+        let takes = self.network.stream_delay(from, to) + self.network.stream_delay(to, from);
+        Some(starts.saturating_duration_since(now) + takes)
+    }
+
     pub(super) fn stream_arrives(&mut self, connection: ConnectionId, end: usize, octets: &Bytes) {
         let Some(open) = self.network.streams.get_mut(connection) else { return };
         let (node, flow) = (open.ends[end].node, open.flow(connection, end));
