@@ -21,6 +21,8 @@
 mod bell;
 mod shard;
 mod stack;
+mod tap;
 
 pub use shard::Counters;
 pub use stack::{EndpointConfig, Stack, StackConfig, StartError};
+pub use tap::{Tap, Tapped, Way};

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_endpoint::{Destination, Endpoint, Event, HandOver, Input, Output, Target, TransactionUser, partition_of};
 use sip_message::{ConnectionId, Flow, Message, Request, Transport};
-use sip_transport::{BoundListener, Families, LookupRequest, Transmit, TransportEvent, TransportSet, Transports};
+use sip_transport::{
+    BoundListener, Families, KeepAlive, LookupRequest, Transmit, TransportEvent, TransportSet, Transports,
+};
 use tokio::sync::mpsc;
 
 use crate::bell::Bell;
 use crate::stack::{StackConfig, StartError};
+use crate::tap::{Tap, Tapped, Way};
 
 /// What one shard is told by another, or by the stack.
 pub(crate) enum Note<M> {
@@ -104,6 +107,7 @@ impl<M: Clone + Send + 'static> Shard<M> {
             peers: self.peers,
             said: Vec::new(),
             counters: self.counters,
+            tap: self.config.tap,
             shedding: false,
             drain: None,
             stopped: false,
@@ -127,6 +131,7 @@ struct Running<U: TransactionUser> {
     /// What the user has said to the others in this turn.
     said: Vec<U::Message>,
     counters: Arc<Counters>,
+    tap: Option<Arc<dyn Tap>>,
     shedding: bool,
     drain: Option<Instant>,
     stopped: bool,
@@ -187,6 +192,9 @@ impl<U: TransactionUser> Running<U> {
             TransportEvent::Received { flow, received, .. } => {
                 match &received {
                     Ok(message) => {
+                        if let Some(tap) = &self.tap {
+                            self.listen_in(&**tap, Way::Received, &flow, &message.to_bytes());
+                        }
                         self.counters.received.fetch_add(1, Ordering::Relaxed);
                         if let Some(owner) = self.other_owner(message) {
                             let Ok(message) = received else { return };
@@ -216,6 +224,9 @@ impl<U: TransactionUser> Running<U> {
                     from_lookup_error(&error)
                 });
                 self.endpoint.handle(now, Input::Resolved { token: id, result });
+            }
+            TransportEvent::KeepAlive { flow, kind: KeepAlive::Pong { mapped } } => {
+                self.endpoint.handle(now, Input::KeptAlive { flow, mapped });
             }
             TransportEvent::Opened { .. } | TransportEvent::KeepAlive { .. } => {}
         }
@@ -253,6 +264,15 @@ impl<U: TransactionUser> Running<U> {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit { to, bytes, token } => self.transmit(to, bytes, token),
+                Output::KeepAlive { flow } => {
+                    // A flow that is gone is told of by its end; over UDP the silence tells.
+                    let _ = self.transports.keep_alive(&flow);
+                }
+                Output::Close { flow } => {
+                    if let Some(connection) = flow.connection {
+                        self.transports.close(connection);
+                    }
+                }
                 Output::Lookup { token, request } => {
                     let request = LookupRequest {
                         host: request.host.into(),
@@ -284,6 +304,9 @@ impl<U: TransactionUser> Running<U> {
 
     fn transmit(&mut self, to: Destination, bytes: Bytes, token: u64) {
         self.counters.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(tap) = &self.tap {
+            self.listen_in_to(&**tap, &to, &bytes);
+        }
         let to = match to {
             Destination::Flow(flow) => {
                 if let Some(owner) = flow.connection.map(owner_of).filter(|owner| *owner != self.index) {
@@ -296,6 +319,23 @@ impl<U: TransactionUser> Running<U> {
             }
         };
         self.transports.send(Transmit { to, bytes, token });
+    }
+
+    fn listen_in(&self, tap: &dyn Tap, way: Way, flow: &Flow, octets: &[u8]) {
+        let local = self.endpoint.listener_of(flow).map(|listener| listener.local);
+        let local = local.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
+        tap.message(Tapped { way, transport: flow.transport, local, remote: flow.remote, octets });
+    }
+
+    fn listen_in_to(&self, tap: &dyn Tap, to: &Destination, octets: &[u8]) {
+        match to {
+            Destination::Flow(flow) => self.listen_in(tap, Way::Sent, flow, octets),
+            Destination::Target { listener, target } => {
+                let local = self.endpoint.listeners().iter().find(|known| known.id == *listener);
+                let local = local.map_or_else(|| ([0, 0, 0, 0], 0).into(), |known| known.local);
+                tap.message(Tapped { way: Way::Sent, transport: target.transport, local, remote: target.addr, octets });
+            }
+        }
     }
 
     /// The shard that a message belongs to, when that is another one.

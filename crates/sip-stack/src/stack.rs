@@ -12,6 +12,7 @@ use sip_transport::{BindError, TransportsConfig};
 use tokio::sync::mpsc;
 
 use crate::shard::{Counters, Note, Shard};
+use crate::tap::Tap;
 
 /// What a stack is made with.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct StackConfig {
     pub endpoint: EndpointConfig,
     /// How many shards; at least 1 and at most 64.
     pub shards: u16,
+    /// Who listens in.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// What every shard's endpoint is made with; see [`Settings`].

@@ -34,8 +34,11 @@ pub struct ListenerConfig {
     pub transport: Transport,
     /// The address. Port 0 means any free one, which only makes sense with one shard.
     pub bind: SocketAddr,
-    /// The certificate; TLS and WSS need one.
+    /// The certificate; TLS and WSS need one to be connected to.
     pub tls: Option<TlsConfig>,
+    /// Whether others may connect to it. A client without a certificate has a TLS listener that nobody can connect to: it
+    /// names our end of the connections that we make.
+    pub accepts: bool,
     /// Which web pages may connect (WS and WSS).
     pub origins: Origins,
 }
@@ -43,7 +46,7 @@ pub struct ListenerConfig {
 impl ListenerConfig {
     /// A listener without TLS that any Origin may connect to.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
-        ListenerConfig { id, transport, bind, tls: None, origins: Origins::Any }
+        ListenerConfig { id, transport, bind, tls: None, accepts: true, origins: Origins::Any }
     }
 }
 

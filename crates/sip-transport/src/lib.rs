@@ -18,6 +18,7 @@
 mod config;
 mod counters;
 mod event;
+mod local;
 pub mod resolve;
 mod stream;
 mod stun;
@@ -32,6 +33,7 @@ pub use config::{
 };
 pub use counters::Counters;
 pub use event::{CloseReason, Destination, KeepAlive, LocalError, OpenedBy, SendError, Transmit, TransportEvent};
+pub use local::local_addresses;
 pub use resolve::{Families, LookupConfig, LookupError, LookupRequest, Target, TransportSet};
 pub use tls::{CertificateFault, TlsError, TlsSetupError};
 pub use transports::{BindError, BindFailure, BoundListener, Transports, is_free, source_address};

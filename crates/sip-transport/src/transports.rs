@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sip_message::{ConnectionId, Flow, ListenerId, Transport};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::{ListenerConfig, TransportsConfig};
@@ -41,6 +42,8 @@ const STREAM_MESSAGES: usize = 256;
 pub struct Transports {
     bound: Vec<BoundListener>,
     udp: Vec<UdpListener>,
+    /// Ports of listeners that nobody can connect to.
+    reserved: Vec<Socket>,
     acceptors: Vec<Acceptor>,
     batches: Batches,
     streams: Streams,
@@ -126,6 +129,7 @@ impl Transports {
             bound: Vec::new(),
             udp: Vec::new(),
             acceptors: Vec::new(),
+            reserved: Vec::new(),
             batches: Batches::new(),
             streams: Streams::new(shared.clone(), client, shard),
             shared,
@@ -153,7 +157,7 @@ impl Transports {
         several: bool,
         udp: &crate::config::UdpLimits,
     ) -> Result<(), BindFailure> {
-        let ListenerConfig { id, transport, bind, tls, origins } = listener;
+        let ListenerConfig { id, transport, bind, tls, accepts, origins } = listener;
         if self.bound.iter().any(|b| b.id == id) {
             return Err(BindFailure::IdTaken);
         }
@@ -165,6 +169,10 @@ impl Transports {
             let listener = UdpListener::bind(id, bind, several, udp).map_err(socket)?;
             let local = listener.local();
             self.udp.push(listener);
+            local
+        } else if !accepts {
+            let (reserved, local) = reserve(bind).map_err(socket)?;
+            self.reserved.push(reserved);
             local
         } else {
             let server = match (transport.is_secure(), tls) {
@@ -423,6 +431,14 @@ pub fn is_free(transport: Transport, addr: SocketAddr) -> io::Result<()> {
         Transport::Udp => std::net::UdpSocket::bind(addr).map(drop),
         _ => std::net::TcpListener::bind(addr).map(drop),
     }
+}
+
+/// A port that is ours and at which nobody listens.
+fn reserve(addr: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    socket.bind(&addr.into())?;
+    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, local))
 }
 
 /// The address that packets to `remote` leave from, by the routing table: what to write into a Via or a Contact when a

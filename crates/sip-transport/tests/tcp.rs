@@ -81,16 +81,19 @@ async fn a_double_crlf_is_answered_with_a_single_one() {
     client.send_to(0, target(Transport::Tcp, server.address(0)), options("first", 0), 0);
     let flow = client.opened().await;
     server.message().await;
-    client.transports.keep_alive(&flow).unwrap();
-    client.transports.flush();
     let keep_alive = |e: &TransportEvent| match e {
         TransportEvent::KeepAlive { kind, .. } => Some(*kind),
         _ => None,
     };
-    assert_eq!(server.until(keep_alive).await, KeepAlive::Ping);
-    server.settle(Duration::from_millis(2)).await;
-    assert_eq!(client.until(keep_alive).await, KeepAlive::Pong { mapped: None });
-    assert!(client.events.is_empty() && !server.events.iter().any(|e| keep_alive(e).is_some()));
+    // Nothing but answers comes in between: two of them in a row are no ping.
+    for _ in 0..3 {
+        client.transports.keep_alive(&flow).unwrap();
+        client.transports.flush();
+        assert_eq!(server.until(keep_alive).await, KeepAlive::Ping);
+        server.settle(Duration::from_millis(2)).await;
+        assert_eq!(client.until(keep_alive).await, KeepAlive::Pong { mapped: None });
+        assert!(client.events.is_empty() && !server.events.iter().any(|e| keep_alive(e).is_some()));
+    }
 }
 
 #[tokio::test]

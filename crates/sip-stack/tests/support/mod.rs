@@ -27,6 +27,7 @@ pub(crate) fn start<U: TransactionUser + 'static>(
             product: "".into(),
         },
         shards,
+        tap: None,
     };
     let stack = Stack::start(config, user).unwrap();
     let (_, addr) = stack.listeners()[0];

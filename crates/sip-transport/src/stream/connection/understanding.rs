@@ -52,6 +52,8 @@ impl State {
                     self.wake();
                     return;
                 }
+                // The answer to our second ping in a row follows the answer to the first, as the halves of a ping do.
+                StreamItem::Ping if self.pings > 0 => self.ponged(),
                 StreamItem::Ping => self.pinged_by_peer(Bytes::from_static(b"\r\n")),
                 StreamItem::Pong => self.ponged(),
             }
