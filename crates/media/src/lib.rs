@@ -1,10 +1,36 @@
-//! Media sockets. For now one thing: a [`Mirror`], which sends every RTP packet back to where it came from.
+//! Media: audio over RTP.
 //!
-//! It has RTP's ports and RTP's caution: it learns one source, within what was signalled, and is deaf to all others
-//! (RFC 3550 §8.2 and what RTP bleed has taught).
+//! The pieces are pure; time, randomness and octets are passed in. One room, [`driver`], owns the sockets and the
+//! threads.
+//!
+//! ```text
+//!             driver: sockets, ports, threads, ticks of 20 ms
+//!                │ datagrams                       ▲ datagrams
+//!                ▼                                 │
+//!   demux ─► ice, dtls, srtp ─► rtp ─► jitter ─► codec ─► resample ─► bridge ◄─► device, wav, tone
+//!            └───────────────── stream: one audio stream of a session ─────┘
+//! ```
 
+pub mod bridge;
+pub mod codec;
+pub mod demux;
+pub mod device;
+pub mod driver;
+pub mod dtls;
+pub mod dtmf;
+pub mod ice;
+pub mod jitter;
+pub mod level;
 mod lock;
-mod mirror;
+pub mod pcm;
+pub mod resample;
+pub mod rtcp;
+pub mod rtp;
+pub mod signal;
+pub mod srtp;
+pub mod stream;
+pub mod tone;
+pub mod wav;
 
+pub use driver::mirror::{Mirror, MirrorError, Mirrors};
 pub use lock::{SourceLock, Verdict};
-pub use mirror::{Mirror, MirrorError, Mirrors};
