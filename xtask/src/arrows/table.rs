@@ -36,6 +36,11 @@ const HOUSE: &[Room] = &[
     },
     Room { name: "applications", may_use: &["servlet", "sip-dialog", "sip-message", "sdp"], pure: true },
     Room {
+        name: "client",
+        may_use: &["sip-endpoint", "sip-dialog", "sip-transaction", "sip-message", "sdp"],
+        pure: true,
+    },
+    Room {
         name: "testkit",
         may_use: &["sip-endpoint", "sip-dialog", "sip-transaction", "sip-message", "sdp"],
         pure: true,
@@ -44,6 +49,7 @@ const HOUSE: &[Room] = &[
         name: "cordboard",
         may_use: &[
             "applications",
+            "client",
             "testkit",
             "container",
             "servlet",
