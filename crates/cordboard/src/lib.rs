@@ -8,18 +8,27 @@
 mod builder;
 pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod hosting;
 mod logs;
 mod operations;
+pub mod phone;
 pub mod serve;
 mod worker;
 
 pub use builder::ServerBuilder;
 pub use serve::{ServeError, Server};
 
+pub use engine::Engine;
 #[cfg(feature = "testkit")]
 pub use testkit;
 pub use {applications, container, servlet, sip_message};
+
+/// The client: an [`Engine`], its accounts and sessions, and what they tell.
+pub mod client {
+    pub use crate::engine::*;
+    pub use ::client::*;
+}
 
 /// What most programs use.
 pub mod prelude {

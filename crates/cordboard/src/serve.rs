@@ -141,6 +141,7 @@ impl Server {
                 product: concat!("Cordboard/", env!("CARGO_PKG_VERSION")).into(),
             },
             shards,
+            tap: None,
         };
         let hosted = hosting.clone();
         let stack = Stack::start(stack, move |index| {
