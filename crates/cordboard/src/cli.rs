@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, ListenAddress};
 use crate::hosting::{Hosting, Keys};
 use crate::logs;
+use crate::phone::{self, PhoneCommand, args};
 use crate::serve::{self, ServeError};
 
 /// Cordboard: SIP sessions as ordinary code.
@@ -26,6 +27,20 @@ pub struct Cli {
 pub enum Command {
     /// Register phones, route their calls, and answer sip:echo@… until SIGTERM or Ctrl-C.
     Serve(ServeArgs),
+    /// Call somebody: `cordboard call sip:echo@127.0.0.1`.
+    Call(Box<args::CallArgs>),
+    /// Answer calls.
+    Answer(Box<args::AnswerArgs>),
+    /// Register an account and say how that went.
+    Register(args::RegisterArgs),
+    /// Send a message.
+    Message(args::MessageArgs),
+    /// Ask what somebody can do.
+    Options(args::OptionsArgs),
+    /// Add, list and remove accounts.
+    Accounts(args::AccountsArgs),
+    /// Show and change the phone's settings.
+    Settings(args::SettingsArgs),
 }
 
 /// The arguments of `cordboard serve`.
@@ -49,7 +64,23 @@ pub const EXIT_UNAVAILABLE: u8 = 1;
 
 /// Runs a command; its result is the process's.
 pub fn run(cli: Cli) -> ExitCode {
-    let Command::Serve(args) = cli.command.unwrap_or(Command::Serve(ServeArgs::default()));
+    let phone = |command| {
+        logs::start_for_a_phone();
+        phone::run(command)
+    };
+    match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
+        Command::Serve(args) => serve(args),
+        Command::Call(args) => phone(PhoneCommand::Call(args)),
+        Command::Answer(args) => phone(PhoneCommand::Answer(args)),
+        Command::Register(args) => phone(PhoneCommand::Register(args)),
+        Command::Message(args) => phone(PhoneCommand::Message(args)),
+        Command::Options(args) => phone(PhoneCommand::Options(args)),
+        Command::Accounts(args) => phone(PhoneCommand::Accounts(args)),
+        Command::Settings(args) => phone(PhoneCommand::Settings(args)),
+    }
+}
+
+fn serve(args: ServeArgs) -> ExitCode {
     let mut config = match args.config.as_deref().map(Config::read).transpose() {
         Ok(config) => config.unwrap_or_default(),
         Err(error) => return fail(EXIT_CONFIGURATION, &error),

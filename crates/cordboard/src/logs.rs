@@ -25,6 +25,13 @@ pub(crate) fn start(format: LogFormat) {
     };
 }
 
+/// Begins to write for a command whose own words matter more: only what goes wrong.
+pub(crate) fn start_for_a_phone() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = lines.with_ansi(std::io::stderr().is_terminal()).event_format(Lines::text()).try_init();
+}
+
 thread_local! {
     /// The Call-ID of the message that this thread handles; empty between messages.
     static CALL: RefCell<String> = const { RefCell::new(String::new()) };

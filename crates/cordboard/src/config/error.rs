@@ -24,11 +24,16 @@ impl ConfigError {
         ConfigError { file: Some(path.display().to_string()), ..self }
     }
 
+    /// With what it is about before it.
+    pub(crate) fn about(self, what: &str) -> ConfigError {
+        ConfigError { message: format!("{what}: {}", self.message), line: None, ..self }
+    }
+
     pub(crate) fn at_line(self, line: u32) -> ConfigError {
         ConfigError { line: Some(line as usize), ..self }
     }
 
-    pub(super) fn of_toml(error: &toml::de::Error, text: &str) -> ConfigError {
+    pub(crate) fn of_toml(error: &toml::de::Error, text: &str) -> ConfigError {
         let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         let message = unknown_key(error.message()).unwrap_or_else(|| error.message().trim().replace('\n', "; "));
         ConfigError { file: None, line, message }
