@@ -64,6 +64,11 @@ pub(crate) const INTEROP_PEERS: &[Debian] = &[
     Debian { package: "nodejs", present: || has("node"), needed_for: "driving the browser" },
     Debian { package: "npm", present: || has("npm"), needed_for: "installing JsSIP and SIP.js" },
     Debian {
+        package: "python3-venv",
+        present: || has("python3") && python_module("ensurepip"),
+        needed_for: "PJSUA2, which comes as a Python wheel",
+    },
+    Debian {
         package: "openssl",
         present: || has("openssl"),
         needed_for: "an independent TLS client, and certificates",
@@ -75,6 +80,13 @@ pub(crate) const KAMAILIO: Debian = Debian {
     package: "kamailio",
     present: || has("kamailio"),
     needed_for: "a proxy and registrar that we did not write",
+};
+
+/// The yardstick of calls with audio.
+pub(crate) const RTPENGINE: Debian = Debian {
+    package: "rtpengine-daemon",
+    present: || has("rtpengine"),
+    needed_for: "a relay for RTP that we did not write",
 };
 
 /// libFuzzer is C++.
@@ -133,8 +145,37 @@ pub(crate) fn npm(install: Install) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
+/// PJSUA2 as a Python wheel, in a virtual environment of our own; returns its interpreter.
+pub(crate) fn python(install: Install) -> Outcome<PathBuf> {
+    const REQUIREMENTS: &str = include_str!("../../tests/interop/pjsua2/requirements.txt");
+    let folder = shell::target_folder().join("interop").join("python");
+    let interpreter = folder.join("bin").join("python");
+    let installed = folder.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
+        return Ok(interpreter);
+    }
+    if install == Install::Forbidden {
+        return Err(Failure::new("the Python wheel of PJSUA2 is not installed"));
+    }
+    shell::run(shell::program("python3").args(["-m", "venv"]).arg(&folder))?;
+    let requirements = folder.join("requirements.txt");
+    std::fs::write(&requirements, REQUIREMENTS)?;
+    shell::run(
+        shell::program(&interpreter)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-r"])
+            .arg(&requirements),
+    )?;
+    std::fs::write(&installed, REQUIREMENTS)?;
+    Ok(interpreter)
+}
+
 fn has(program: &str) -> bool {
     shell::find_program(program).is_some()
+}
+
+fn python_module(name: &str) -> bool {
+    let import = format!("import {name}");
+    std::process::Command::new("python3").args(["-c", &import]).output().is_ok_and(|output| output.status.success())
 }
 
 fn kamailio_module(name: &str) -> Option<PathBuf> {

@@ -80,12 +80,15 @@ fn provide_peers(install: Install) -> Outcome {
     if let Err(failure) = provide::npm(install) {
         missing.push(format!("JsSIP, SIP.js and playwright-core (calls from a browser): {failure}"));
     }
+    if let Err(failure) = provide::python(install) {
+        missing.push(format!("PJSUA2 (calls with its phone): {failure}"));
+    }
     if missing.is_empty() {
         println!("all there");
         return Ok(());
     }
     let paragraph = format!(
-        "Missing: {}. They are Debian packages and npm packages; `apt-get install -y --no-install-recommends` as root \
+        "Missing: {}. They are Debian packages, npm packages and a Python wheel; `apt-get install -y --no-install-recommends` as root \
          brings the former.",
         missing.join("; ")
     );
@@ -138,6 +141,7 @@ impl Runner {
         let mut command = loopback_only(&[verb, selection].concat());
         command
             .env("CORDBOARD_BIN", shell::target_folder().join("release").join("cordboard"))
+            .env("CORDBOARD_INTEROP_PYTHON", shell::target_folder().join("interop/python/bin/python"))
             .env("CORDBOARD_INTEROP_NPM", shell::target_folder().join("interop").join("npm"));
         let (outcome, mut closing) = shell::run_and_remember(&mut command, is_a_runners_closing_line);
         if self == Self::Nextest {

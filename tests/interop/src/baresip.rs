@@ -15,12 +15,58 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::server::Server;
-use crate::{DOMAIN, ports, presence, workspace};
+use crate::{DOMAIN, ports, presence, sound, workspace};
 
 const START: Duration = Duration::from_secs(10);
 const EVENT: Duration = Duration::from_secs(8);
-/// The sample rate of PCMU.
-const RATE: u32 = 8_000;
+/// The tone that it plays, in hertz.
+pub const TONE: f64 = 440.0;
+
+/// The codec that it speaks, and the only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// G.711 µ.
+    Pcmu,
+    /// G.722.
+    G722,
+    /// Opus.
+    Opus,
+}
+
+impl Codec {
+    /// As an account names it, the sample rate of its sound files, and the module that has it.
+    fn parts(self) -> (&'static str, u32, &'static str) {
+        match self {
+            Codec::Pcmu => ("pcmu/8000/1", 8_000, "g711.so"),
+            Codec::G722 => ("g722/16000/1", 16_000, "g722.so"),
+            Codec::Opus => ("opus/48000/2", 48_000, "opus.so"),
+        }
+    }
+}
+
+/// How its media is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    None,
+    /// SDES, in a plain profile.
+    Sdes,
+    /// SDES, in a secure profile.
+    SdesMandatory,
+    /// DTLS-SRTP.
+    Dtls,
+}
+
+impl Encryption {
+    fn parameter(self) -> &'static str {
+        match self {
+            Encryption::None => "",
+            Encryption::Sdes => ";mediaenc=srtp",
+            Encryption::SdesMandatory => ";mediaenc=srtp-mand",
+            Encryption::Dtls => ";mediaenc=dtls_srtp",
+        }
+    }
+}
 
 /// What the phone talks to the server over.
 #[derive(Debug, Clone)]
@@ -41,6 +87,8 @@ pub struct Baresip {
     unread: Vec<u8>,
     events: Vec<Value>,
     user: String,
+    listen: u16,
+    folder: PathBuf,
 }
 
 impl Baresip {
@@ -54,13 +102,28 @@ impl Baresip {
 
     /// Starts a phone that will try to register.
     pub fn start(server: &Server, user: &str, password: &str, transport: &Transport) -> Baresip {
+        let account = account(server, user, password, transport);
+        Baresip::start_with(user, &account, Codec::Pcmu, transport)
+    }
+
+    /// Starts a phone that has no server: it is called, and calls, directly.
+    pub fn alone(user: &str, codec: Codec, encryption: Encryption) -> Baresip {
+        let (name, ..) = codec.parts();
+        let account = format!("<sip:{user}@127.0.0.1>;regint=0;audio_codecs={name}{}\n", encryption.parameter());
+        Baresip::start_with(user, &account, codec, &Transport::Udp)
+    }
+
+    fn start_with(user: &str, account: &str, codec: Codec, transport: &Transport) -> Baresip {
         let folder = workspace::run_folder().join(format!("baresip-{user}"));
         fs::create_dir_all(&folder).expect("the run folder is writable");
-        let control = ports::free();
-        write(&folder.join("config"), &configuration(&folder, control, transport));
-        write(&folder.join("accounts"), &account(server, user, password, transport));
+        let (control, listen) = (ports::free(), ports::free_row(2));
+        let (_, rate, module) = codec.parts();
+        // It wants sound files as its codec has them.
+        let channels = if codec == Codec::Opus { 2 } else { 1 };
+        write(&folder.join("config"), &configuration(control, listen, module, transport));
+        write(&folder.join("accounts"), account);
         write(&folder.join("contacts"), "");
-        fs::write(folder.join("tone.wav"), tone()).expect("the run folder is writable");
+        sound::write_tone(&folder.join("tone.wav"), rate, channels, TONE, Duration::from_secs(20));
 
         let mut command = Command::new(presence::find("baresip").expect("the test asked whether it is there"));
         // -s traces SIP messages into its output.
@@ -69,12 +132,32 @@ impl Baresip {
         process.wait_for_output("`ready` line", START, |output| output.contains("baresip is ready"));
         let control = TcpStream::connect(("127.0.0.1", control)).expect("its control port is bound");
         control.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout that is not zero");
-        Baresip { process, control, unread: Vec::new(), events: Vec::new(), user: user.to_owned() }
+        Baresip { process, control, unread: Vec::new(), events: Vec::new(), user: user.to_owned(), listen, folder }
     }
 
     /// Its address-of-record.
     pub fn address(&self) -> String {
         format!("sip:{}@{DOMAIN}", self.user)
+    }
+
+    /// Where it is called directly.
+    pub fn contact(&self) -> String {
+        format!("sip:{}@127.0.0.1:{}", self.user, self.listen)
+    }
+
+    /// What it has heard, as it was recorded. Whole only when the call is over.
+    pub fn heard(&self) -> PathBuf {
+        let files = fs::read_dir(&self.folder).expect("the run folder is there").flatten().map(|entry| entry.path());
+        let is_dump =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("-dec.wav"));
+        let mut dumps: Vec<_> = files.filter(is_dump).collect();
+        dumps.sort();
+        dumps.pop().unwrap_or_else(|| panic!("{} has heard nothing:\n{}", self.user, self.trace()))
+    }
+
+    /// Sends a digit.
+    pub fn press(&mut self, digit: char) {
+        self.command("sndcode", &digit.to_string());
     }
 
     /// Calls this URI.
@@ -191,11 +274,9 @@ fn account(server: &Server, user: &str, password: &str, transport: &Transport) -
     )
 }
 
-fn configuration(folder: &Path, control: u16, transport: &Transport) -> String {
-    let sip = ports::free();
+/// Its sounds are named from the folder it runs in: it cuts a path off behind 127 bytes.
+fn configuration(control: u16, sip: u16, codec: &str, transport: &Transport) -> String {
     let rtp = ports::free_row(8);
-    let tone = folder.join("tone.wav").display().to_string();
-    let heard = folder.join("heard.wav").display().to_string();
     let authority = match transport {
         Transport::Tls(authority) => format!("sip_cafile {}\n", authority.display()),
         Transport::Udp | Transport::Tcp => String::new(),
@@ -204,8 +285,8 @@ fn configuration(folder: &Path, control: u16, transport: &Transport) -> String {
         "sip_listen 127.0.0.1:{sip}\n\
          {authority}\
          net_interface 127.0.0.1\n\
-         audio_player aufile,{heard}\n\
-         audio_source aufile,{tone}\n\
+         audio_player aubridge,nobody\n\
+         audio_source aufile,tone.wav\n\
          audio_alert aufile,/dev/null\n\
          call_max_calls 4\n\
          audio_buffer 20-160\n\
@@ -213,10 +294,13 @@ fn configuration(folder: &Path, control: u16, transport: &Transport) -> String {
          rtp_stats yes\n\
          module_path {modules}\n\
          module stdio.so\n\
-         module g711.so\n\
+         module {codec}\n\
+         module srtp.so\n\
+         module dtls_srtp.so\n\
          module aufile.so\n\
-         module auconv.so\n\
-         module auresamp.so\n\
+         module sndfile.so\n\
+         module aubridge.so\n\
+         snd_path .\n\
          module_tmp uuid.so\n\
          module_tmp account.so\n\
          module_app menu.so\n\
@@ -234,33 +318,6 @@ fn modules() -> PathBuf {
         .into_iter()
         .find(|folder| folder.is_dir())
         .expect("an installed baresip has modules")
-}
-
-/// Twenty seconds of a 440 Hz square wave, as a WAV file of 16-bit mono samples.
-fn tone() -> Vec<u8> {
-    const SECONDS: u32 = 20;
-    const HALF_WAVE: u32 = RATE / 440 / 2;
-    let data = SECONDS * RATE * 2;
-    let mut file = Vec::new();
-    file.extend(b"RIFF");
-    file.extend((36 + data).to_le_bytes());
-    file.extend(b"WAVEfmt ");
-    file.extend(16_u32.to_le_bytes());
-    for field in [1_u16, 1] {
-        file.extend(field.to_le_bytes()); // PCM, one channel
-    }
-    file.extend(RATE.to_le_bytes());
-    file.extend((RATE * 2).to_le_bytes());
-    for field in [2_u16, 16] {
-        file.extend(field.to_le_bytes()); // octets a sample, bits a sample
-    }
-    file.extend(b"data");
-    file.extend(data.to_le_bytes());
-    for sample in 0..SECONDS * RATE {
-        let high = (sample / HALF_WAVE).is_multiple_of(2);
-        file.extend(if high { 8_000_i16 } else { -8_000 }.to_le_bytes());
-    }
-    file
 }
 
 fn write(file: &Path, text: &str) {
