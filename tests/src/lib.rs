@@ -6,6 +6,9 @@ mod manual {
     #[doc = include_str!("../../docs/manual/applications.md")]
     mod applications {}
 
+    #[doc = include_str!("../../docs/manual/client.md")]
+    mod client {}
+
     #[doc = include_str!("../../README.md")]
     mod readme {}
 }
