@@ -214,7 +214,7 @@ mod tests {
     fn the_picture_in_the_documents_is_what_the_screen_looks_like() {
         let meters = Meters { input: Meter { level: -13.4, peak: -4.0 }, output: Meter { level: -31.0, peak: -24.0 } };
         let look = Look { meters, palette: Palette::Colours, typing: false };
-        let picture = picture(&samples::in_call(), &look, "cordboard call sip:echo@127.0.0.1");
+        let picture = picture(&samples::echo_call(), &look, "cordboard call sip:echo@127.0.0.1");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures/phone.svg");
         if std::env::var_os("CORDBOARD_DRAW").is_some() {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -68,6 +68,32 @@ pub(super) fn in_call() -> Shown {
     }
 }
 
+/// The call of the README's second step, somewhat later: the echo user agent neither encrypts nor reports.
+pub(super) fn echo_call() -> Shown {
+    let mut shown = in_call();
+    let log = [
+        (4, 120, "Calling sip:echo@127.0.0.1"),
+        (4, 126, "Audio: opus at 48000 Hz"),
+        (4, 126, "Connected"),
+        (4, 127, "Not encrypted"),
+        (21, 933, "Recording to /home/alice/calls/20261121-120321-echo.wav"),
+        (41, 15, "Recorded /home/alice/calls/20261121-120321-echo.wav"),
+        (53, 402, "Digit 9"),
+    ];
+    shown.account = "bonjour@local".to_owned();
+    shown.log = log.map(|(seconds, millis, said)| (at(seconds, millis), Clean::new(said))).into();
+    if let Some(call) = &mut shown.call {
+        call.peer_name = Clean::default();
+        (call.encryption, call.user_agent) = (None, None);
+        (call.digits_sent, call.digits_received) = ("9".into(), "9".into());
+        if let Some(statistics) = &mut call.statistics {
+            (statistics.remote_loss, statistics.round_trip) = (None, None);
+            (statistics.lost, statistics.loss) = (0, 0.0);
+        }
+    }
+    shown
+}
+
 /// Nobody calls.
 pub(super) fn waiting() -> Shown {
     let addr = "127.0.0.1:5060".parse().unwrap();
