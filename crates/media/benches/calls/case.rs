@@ -34,8 +34,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "bridge-pcmu-48k", system: System::Bridge(SampleRate::Full), ..BRIDGE },
     Case { name: "bridge-pcmu-sdes", suite: Some(CryptoSuite::AesCm128HmacSha1_80), ..BRIDGE },
     Case { name: "bridge-pcmu-gcm", suite: Some(CryptoSuite::AeadAes128Gcm), ..BRIDGE },
-    Case { name: "bridge-opus-16k", system: System::Bridge(SampleRate::Wide), ..OPUS },
-    Case { name: "bridge-opus-48k", is_aim: true, ..OPUS },
+    Case { name: "bridge-opus-16k", system: System::Bridge(SampleRate::Wide), is_aim: true, ..OPUS },
+    Case { name: "bridge-opus-48k", ..OPUS },
     Case { name: "relay", system: System::Mirror, ..BRIDGE },
     Case { name: "rtpengine", system: System::Rtpengine, ..BRIDGE },
 ];
@@ -52,6 +52,14 @@ const BRIDGE: Case = Case {
 const OPUS: Case = Case { system: System::Bridge(SampleRate::Full), codec: "opus", calls: 300, ..BRIDGE };
 
 impl Case {
+    /// Of those who hear what is said.
+    pub(crate) fn rate(&self) -> SampleRate {
+        match self.system {
+            System::Bridge(rate) => rate,
+            System::Mirror | System::Rtpengine => SampleRate::Narrow,
+        }
+    }
+
     pub(crate) fn needs_rtpengine(&self) -> bool {
         self.system == System::Rtpengine
     }

@@ -33,7 +33,7 @@ const COMPARED: usize = 24;
 
 /// Measures one case once.
 pub(crate) fn run(case: &Case, calls: usize, window: Duration) -> io::Result<Figures> {
-    let talk = Talk::new(case.codec);
+    let talk = Talk::new(case.codec, case.rate());
     let rtcp = std::net::UdpSocket::bind((LOOPBACK, 0))?;
     let mut tested = Tested::start(case)?;
     let legs = tested.set_up(case, calls, &talk, rtcp.local_addr()?.port())?;

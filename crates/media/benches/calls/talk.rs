@@ -4,6 +4,7 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
+use media::codec::opus::OpusParameters;
 use media::codec::{self, CodecSettings, CodecSpec, Decoder};
 use media::pcm::{SampleRate, TICK};
 use sdp::{Codec, PayloadType};
@@ -22,11 +23,16 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    pub(crate) fn new(name: &str) -> Talk {
-        let codec = match name {
+    /// `far`: the rate of those who hear it, which they have said of themselves where the codec can (RFC 7587 §6.1).
+    pub(crate) fn new(name: &str, far: SampleRate) -> Talk {
+        let mut codec = match name {
             "opus" => codec::defaults().into_iter().find(|codec| codec.is_named(name)).expect("Opus is there"),
             _ => Codec::pcmu(),
         };
+        if name == "opus" {
+            let parameters = OpusParameters { max_playback_rate: far.hertz(), ..OpusParameters::of(&codec) };
+            codec.parameters = sdp::Text::new(parameters.to_string()).ok();
+        }
         let spec = codec::find(&codec).expect("it is one of ours");
         let rate = spec.sample_rate(SampleRate::Full);
         // As a phone encodes that has one call.

@@ -175,9 +175,11 @@ pub fn codecs_named<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Codec> 
     codecs
 }
 
-/// Who does not send silence does not want to be sent any (RFC 7587 §6.1).
-fn ask_for_silence(opus: &mut Codec) {
-    let parameters = OpusParameters { use_dtx: true, ..OpusParameters::of(opus) };
+/// What we say of ourselves (RFC 7587 §6.1): beyond our own rate there is nothing that we hear or send, which spares the
+/// peer's bits and both sides' time; and who does not send silence does not want to be sent any.
+fn describe_opus(opus: &mut Codec, rate: SampleRate, use_dtx: bool) {
+    let (max_playback_rate, max_capture_rate) = (rate.hertz(), rate.hertz());
+    let parameters = OpusParameters { max_playback_rate, max_capture_rate, use_dtx, ..OpusParameters::of(opus) };
     opus.parameters = Text::new(parameters.to_string()).ok();
 }
 
@@ -194,11 +196,11 @@ fn spec_named(name: &str) -> Option<&'static CodecSpec> {
     })
 }
 
-/// All that the m-line lists: codecs, key presses by each of their clocks, comfort noise if wanted.
-pub(super) fn offered(options: &AudioOptions) -> Vec<Codec> {
+/// All that the m-line of a stream of this rate lists: codecs, key presses by each of their clocks, comfort noise if wanted.
+pub(super) fn offered(options: &AudioOptions, rate: SampleRate) -> Vec<Codec> {
     let mut codecs = codecs_named(options.codecs.iter().map(String::as_str));
-    if options.silence_suppression {
-        codecs.iter_mut().filter(|codec| codec.is_named("opus")).for_each(ask_for_silence);
+    for opus in codecs.iter_mut().filter(|codec| codec.is_named("opus")) {
+        describe_opus(opus, rate, options.silence_suppression);
     }
     let mut clocks: Vec<u32> = codecs.iter().map(|codec| codec.clock_rate).collect();
     // By 8,000 in any case: there are phones that do Opus and know key presses by that clock alone.
@@ -214,4 +216,20 @@ pub(super) fn offered(options: &AudioOptions) -> Vec<Codec> {
     codecs.extend(numbers.zip(clocks).map(|(number, clock)| Codec::telephone_event(number, clock)));
     codecs.extend(noise);
     codecs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opus_says_beyond_what_rate_we_hear_nothing() {
+        let line = |rate| {
+            let codecs = offered(&AudioOptions::default(), rate);
+            codecs.iter().find(|codec| codec.is_named("opus")).and_then(|opus| opus.parameters.clone()).unwrap()
+        };
+        assert_eq!(line(SampleRate::Full).as_str(), "useinbandfec=1");
+        let wide = line(SampleRate::Wide);
+        assert_eq!(wide.as_str(), "maxplaybackrate=16000;sprop-maxcapturerate=16000;useinbandfec=1");
+    }
 }

@@ -152,6 +152,7 @@ pub enum StreamEvent {
 /// One audio stream of a session.
 pub struct AudioStream {
     plan: StreamPlan,
+    rate: SampleRate,
     own: OwnKeys,
     certificate: Option<Certificate>,
     random: RandomSource,
@@ -212,6 +213,7 @@ impl AudioStream {
             incoming: Incoming::new(now, rate, &plan.audio),
             outgoing: Outgoing::new(rate, &plan.audio, complexity, &mut random),
             plan,
+            rate,
             own,
             certificate,
             random,
@@ -598,7 +600,7 @@ impl AudioStream {
 
     fn tell_prepared(&mut self, offer: Option<(&SessionDescription, &MediaDescription)>) {
         let address = self.path.advertised();
-        let mut capability = StreamCapability::audio(address.port(), &codecs::offered(&self.plan.audio))
+        let mut capability = StreamCapability::audio(address.port(), &codecs::offered(&self.plan.audio, self.rate))
             .secured(self.own.security(offer));
         capability.address = Some(address.ip());
         capability.packet_time = Some(self.plan.audio.packet_time);
