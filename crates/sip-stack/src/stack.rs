@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sip_endpoint::{Listener, Settings, TransactionUser};
 use sip_message::Transport;
 use sip_transport::{BindError, TransportsConfig};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::shard::{Counters, Note, Shard};
 use crate::tap::Tap;
@@ -125,8 +125,11 @@ impl Stack {
                     Order::Drain(deadline) => Note::Drain(deadline),
                     Order::Stop => Note::Stop,
                 };
-                // A full inbox can't keep a shard from being told: this is no shard's thread and may wait.
-                let _ = inbox.blocking_send(note);
+                // A full inbox can't keep a shard from being told; whoever tells does not wait, he may be in a task.
+                if let Err(TrySendError::Full(note)) = inbox.try_send(note) {
+                    let inbox = inbox.clone();
+                    std::thread::spawn(move || drop(inbox.blocking_send(note)));
+                }
             }));
             let bound = told.recv().map_err(|_| StartError::ShardEnded)??;
             if index == 0 {
@@ -150,8 +153,7 @@ impl Stack {
         &self.counters
     }
 
-    /// Stops taking what is new and ends each shard as soon as it is idle, or after `within`. Not to be called from
-    /// asynchronous code.
+    /// Stops taking what is new and ends each shard as soon as it is idle, or after `within`.
     pub fn drain(&self, within: Duration) {
         let deadline = Instant::now() + within;
         self.tell(Order::Drain(deadline));
