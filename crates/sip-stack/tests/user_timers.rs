@@ -75,7 +75,8 @@ fn calls_are_answered_while_they_fire() {
     }
     waits.sort_unstable();
     assert!(waits.len() > 20, "only {} answers came while timers fired", waits.len());
-    // Not the slowest: what else this machine does at the time is not ours to promise.
-    assert!(waits[waits.len() / 2] < Duration::from_millis(20), "{:?}", waits[waits.len() / 2]);
+    // All of them take two seconds, which is how long a call would wait behind them. How much less it is on a quiet machine
+    // is for a benchmark to say.
+    assert!(waits[waits.len() / 2] < Duration::from_millis(200), "{:?}", waits[waits.len() / 2]);
     eprintln!("{} answers while timers fired, the slowest after {:?}", waits.len(), waits[waits.len() - 1]);
 }
