@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             if !table::may_open_sockets(package.room) {
                 violations.extend(purity::sockets(&root, &file));
             }
-            if table::is_pure(package.room) {
+            if table::is_pure(package.room) || purity::is_beside_a_driver(&root, &file) {
                 violations.extend(purity::impurities(&root, &file));
             }
         }
