@@ -22,8 +22,9 @@ use sip_message::StatusCode;
 use crate::account::{AccountId, AccountManager};
 use crate::desk::{Desk, Epoch, Notices};
 use crate::error::ClientError;
-use crate::media::{MediaCommand, MediaEvent};
+use crate::media::{FileDescription, MediaCommand, MediaEvent};
 use crate::notification::Notification;
+use crate::session::Wanted;
 use crate::session::work::{Books, Work};
 use crate::session::{CommandId, Route, SessionId, SessionInfo, Sessions};
 use crate::settings::Settings;
@@ -94,6 +95,17 @@ impl Client {
         self.books.outcomes.pop_front()
     }
 
+    /// Whether nothing is left of any session or account, not even what still repeats its last word.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.books.is_empty() && self.accounts.is_idle()
+    }
+
+    /// The next session of which something has changed that no notification tells: mute, route, addresses, codec. What it is
+    /// now [`Client::session`] says.
+    pub fn take_changed(&mut self) -> Option<SessionId> {
+        self.books.changed.pop_first()
+    }
+
     /// Takes news of the media side.
     pub fn media_event(&mut self, now: Instant, endpoint: &mut Endpoint, event: MediaEvent) {
         let (sessions, mut work) = self.work(now, endpoint);
@@ -114,7 +126,24 @@ impl Client {
         streams: Streams,
     ) -> Result<SessionId, ClientError> {
         let (sessions, mut work) = self.work(now, endpoint);
-        sessions.connect(&mut work, account, callee, routes, streams)
+        sessions.connect(&mut work, account, callee, routes, Wanted::Streams(streams))
+    }
+
+    /// Sends somebody a file, in a session of its own (RFC 5547). `file`: what the peer is told of it; `path`: where it is.
+    /// How it goes is told by `FileTransferHandlerProgress` and `FileTransferHandlerDidEnd`.
+    #[expect(clippy::too_many_arguments, reason = "those of connect, and the file")]
+    pub fn send_file(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        account: AccountId,
+        callee: &str,
+        routes: Vec<Route>,
+        file: FileDescription,
+        path: PathBuf,
+    ) -> Result<SessionId, ClientError> {
+        let (sessions, mut work) = self.work(now, endpoint);
+        sessions.connect(&mut work, account, callee, routes, Wanted::File(file, path))
     }
 
     /// What is to be known of a session; of one that is over, too, for a while.
@@ -196,7 +225,8 @@ impl Client {
         self.in_session(now, endpoint, id, |session, work| session.send_dtmf(work, digit))
     }
 
-    /// Sends a message within the session; gives its id. Exactly one of `SIPSessionDidDeliverMessage` and
+    /// Sends a message within the session: on its chat stream, if it has one or is to have one, where it waits until that
+    /// is up; else as a MESSAGE. Gives its id. Exactly one of `SIPSessionDidDeliverMessage` and
     /// `SIPSessionDidNotDeliverMessage` follows.
     pub fn send_message(
         &mut self,
@@ -207,6 +237,58 @@ impl Client {
         content_type: &str,
     ) -> Result<Arc<str>, ClientError> {
         self.in_session(now, endpoint, id, |session, work| session.send_message(work, content, content_type))
+    }
+
+    /// Sends a message to one of those in a room alone (RFC 7701 §6), as [`Client::send_message`] does to all.
+    /// `recipient`: an address, as the `From` of what came from them.
+    pub fn send_private_message(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: SessionId,
+        recipient: &str,
+        content: Bytes,
+        content_type: &str,
+    ) -> Result<Arc<str>, ClientError> {
+        self.in_session(now, endpoint, id, |session, work| {
+            session.send_private_message(work, recipient, content, content_type)
+        })
+    }
+
+    /// Our user writes in the chat, or has given it up (RFC 3994). To be said with every key: the peer is told as often as
+    /// is due, and by itself that nobody writes any more.
+    pub fn set_composing(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: SessionId,
+        is_active: bool,
+    ) -> Result<(), ClientError> {
+        self.in_session(now, endpoint, id, |session, work| session.set_composing(work, is_active))
+    }
+
+    /// Our user has seen the message with this `imdn.Message-ID`; who has sent it is told, if it wants that and the settings
+    /// allow it (RFC 5438).
+    pub fn message_was_displayed(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: SessionId,
+        message_id: &str,
+    ) -> Result<(), ClientError> {
+        self.in_session(now, endpoint, id, |session, work| session.message_was_displayed(work, message_id))
+    }
+
+    /// Asks the room to know us by this nickname (RFC 7701 §7), or by none if it is empty. One of `ChatStreamDidSetNickname`
+    /// and `ChatStreamDidNotSetNickname` follows.
+    pub fn set_nickname(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: SessionId,
+        nickname: &str,
+    ) -> Result<(), ClientError> {
+        self.in_session(now, endpoint, id, |session, work| session.set_nickname(work, nickname))
     }
 
     /// Proposes audio to a session that has none. How it ends is told by [`Client::poll_outcome`].
@@ -371,7 +453,8 @@ impl TransactionUser for Client {
         self.with_accounts(now, endpoint, |accounts, desk| accounts.drain(desk));
     }
 
+    /// A session that only repeats its ACK if a 2xx comes again is not waited for: half a minute is long for who wants to go.
     fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.books.is_empty() && self.accounts.is_idle()
+        self.sessions.current().is_empty() && self.accounts.is_idle()
     }
 }

@@ -198,6 +198,56 @@ pub enum Data {
         /// Why.
         reason: Arc<str>,
     },
+    /// `ChatStreamGotComposingIndication`: somebody writes, or does not write any more (RFC 3994).
+    ChatStreamGotComposingIndication {
+        /// Who, if the message was wrapped: in a room it may be anybody.
+        sender: Option<Arc<str>>,
+        /// Whether.
+        is_active: bool,
+        /// For how long that holds if nothing else comes; the idle notice follows by itself.
+        refresh: Option<Duration>,
+        /// What is being written.
+        content_type: Option<Arc<str>>,
+    },
+    /// `ChatStreamGotDispositionNotification`: what has become of a message of ours (RFC 5438).
+    ChatStreamGotDispositionNotification {
+        /// What `send_message` returned.
+        message_id: Arc<str>,
+        /// Who tells, if that is said.
+        recipient: Option<Arc<str>>,
+        /// What it tells of: `delivery`, `display`, `processing`.
+        notification: Arc<str>,
+        /// `delivered`, `displayed`, `failed`, `forbidden`, `error`, …
+        status: Arc<str>,
+    },
+    /// `ChatStreamDidSetNickname`: the room knows us by it from now on; none if it is empty.
+    ChatStreamDidSetNickname {
+        /// Which.
+        nickname: Arc<str>,
+    },
+    /// `ChatStreamDidNotSetNickname`.
+    ChatStreamDidNotSetNickname {
+        /// Which.
+        nickname: Arc<str>,
+        /// The room's answer; 0 when there is none.
+        code: u16,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// `FileTransferHandlerProgress`.
+    FileTransferHandlerProgress {
+        /// So many octets.
+        transferred_bytes: u64,
+        /// Of so many.
+        total_bytes: Option<u64>,
+    },
+    /// `FileTransferHandlerDidEnd`: once for each file, before its session ends.
+    FileTransferHandlerDidEnd {
+        /// Where it is.
+        file_name: Option<PathBuf>,
+        /// Why it is not there as a whole.
+        error: Option<Arc<str>>,
+    },
     /// `SIPSessionDidChangeEncryption`: whether the audio stream is encrypted, and how.
     SessionDidChangeEncryption {
         /// `SDES …`, `DTLS …`, or nothing.
@@ -378,6 +428,12 @@ impl Data {
             Data::SessionGotMessage { .. } => "SIPSessionGotMessage",
             Data::SessionDidDeliverMessage { .. } => "SIPSessionDidDeliverMessage",
             Data::SessionDidNotDeliverMessage { .. } => "SIPSessionDidNotDeliverMessage",
+            Data::ChatStreamGotComposingIndication { .. } => "ChatStreamGotComposingIndication",
+            Data::ChatStreamGotDispositionNotification { .. } => "ChatStreamGotDispositionNotification",
+            Data::ChatStreamDidSetNickname { .. } => "ChatStreamDidSetNickname",
+            Data::ChatStreamDidNotSetNickname { .. } => "ChatStreamDidNotSetNickname",
+            Data::FileTransferHandlerProgress { .. } => "FileTransferHandlerProgress",
+            Data::FileTransferHandlerDidEnd { .. } => "FileTransferHandlerDidEnd",
             Data::SessionDidChangeEncryption { .. } => "SIPSessionDidChangeEncryption",
             Data::SessionTransferNewIncoming { .. } => "SIPSessionTransferNewIncoming",
             Data::SessionTransferNewOutgoing { .. } => "SIPSessionTransferNewOutgoing",

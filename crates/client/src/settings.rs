@@ -24,6 +24,10 @@ pub struct Settings {
     pub rtp: RtpSettings,
     /// Sound.
     pub audio: AudioSettings,
+    /// Chat streams.
+    pub chat: ChatSettings,
+    /// Files.
+    pub file_transfer: FileTransferSettings,
     /// Calls without a server.
     pub bonjour: BonjourSettings,
 }
@@ -142,6 +146,58 @@ pub enum DtmfMode {
     Inband,
 }
 
+/// Chat streams, over MSRP (RFC 4975).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChatSettings {
+    /// What MSRP goes over.
+    pub transport: ChatTransport,
+    /// The port to listen at; 0: any.
+    pub port: u16,
+    /// Which media types we take: names, `text/*`, `*`.
+    pub accept_types: Vec<String>,
+    /// Which media types we take inside of `message/cpim`.
+    pub accept_wrapped_types: Vec<String>,
+    /// The longest message that is taken, in octets.
+    pub max_size: u64,
+    /// Whether messages are wrapped (CPIM, RFC 3862) where the peer takes that.
+    pub wrap: bool,
+    /// Whether the peer is told that we are writing (RFC 3994).
+    pub composing_indications: bool,
+    /// For how long an indication that we are writing holds.
+    #[serde(with = "seconds")]
+    pub composing_refresh: Duration,
+    /// Whether we ask to be told when a message has reached its reader's client, beyond what MSRP reports (RFC 5438).
+    pub request_delivery_notices: bool,
+    /// Whether we ask to be told when a message was displayed (RFC 5438).
+    pub request_display_notices: bool,
+    /// Whether we tell what was displayed to our user, who asks.
+    pub send_display_notices: bool,
+}
+
+/// What MSRP goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatTransport {
+    /// TCP.
+    Tcp,
+    /// TLS.
+    #[default]
+    Tls,
+}
+
+/// Files that are sent and received (RFC 5547).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileTransferSettings {
+    /// The folder that received files go to; default: the user's folder of downloads.
+    pub directory: Option<PathBuf>,
+    /// The longest file that is taken, in octets.
+    pub max_size: u64,
+    /// Whether a transfer that was cut off goes on where it ended.
+    pub resume: bool,
+}
+
 /// Whether and how media is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,6 +245,8 @@ pub struct AccountSettings {
     pub sip: AccountSipSettings,
     /// Media transport.
     pub rtp: AccountRtpSettings,
+    /// Chat and files.
+    pub msrp: AccountMsrpSettings,
     /// Getting through address translators.
     pub nat_traversal: NatTraversal,
     /// Message-waiting.
@@ -202,7 +260,7 @@ pub struct AuthSettings {
     /// The name; default the user of the address.
     pub username: Option<String>,
     /// The realm that may ask for the password; default that which the registrar names, and without a registration the
-    /// domain or the proxy's host. No other is ever answered.
+    /// domain or the proxy's host. No other is ever answered, but that of the account's own MSRP relay.
     pub realm: Option<String>,
     /// The password.
     pub password: String,
@@ -246,6 +304,22 @@ pub struct AccountRtpSettings {
     pub codecs: Option<Vec<String>>,
     /// Encryption.
     pub encryption: Encryption,
+}
+
+/// Chat and files of an account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountMsrpSettings {
+    /// What MSRP goes over; default as the general settings say.
+    pub transport: Option<ChatTransport>,
+    /// The relay (RFC 4976): `host`, `host:port`, or an MSRP URI. Without a port it is 2855; no SRV record is looked up. It is
+    /// reached by TLS and known by its certificate, unless a URI says `msrp:`; `transport` does not matter then. The account's
+    /// name and password are shown to it by digest, in any realm of its own unless `auth.realm` names one.
+    pub relay: Option<String>,
+    /// Whether what the peer proposes goes through it. A proposal over another transport than the relay's is refused.
+    pub use_relay_for_inbound: bool,
+    /// Whether what we propose goes through it.
+    pub use_relay_for_outbound: bool,
 }
 
 /// Message-waiting (RFC 3842).
@@ -306,6 +380,37 @@ impl Default for AudioSettings {
     }
 }
 
+impl Default for ChatSettings {
+    fn default() -> ChatSettings {
+        let taken = ["text/*", "image/*", "application/im-iscomposing+xml", "message/imdn+xml"];
+        ChatSettings {
+            transport: ChatTransport::default(),
+            port: 0,
+            accept_types: ["message/cpim"].into_iter().chain(taken).map(String::from).collect(),
+            accept_wrapped_types: taken.map(String::from).to_vec(),
+            max_size: 4 * 1024 * 1024,
+            wrap: true,
+            composing_indications: true,
+            composing_refresh: Duration::from_secs(120),
+            request_delivery_notices: false,
+            request_display_notices: false,
+            send_display_notices: false,
+        }
+    }
+}
+
+impl Default for FileTransferSettings {
+    fn default() -> FileTransferSettings {
+        FileTransferSettings { directory: None, max_size: 4 * 1024 * 1024 * 1024, resume: true }
+    }
+}
+
+impl Default for AccountMsrpSettings {
+    fn default() -> AccountMsrpSettings {
+        AccountMsrpSettings { transport: None, relay: None, use_relay_for_inbound: true, use_relay_for_outbound: false }
+    }
+}
+
 impl Default for AccountSettings {
     fn default() -> AccountSettings {
         AccountSettings {
@@ -315,6 +420,7 @@ impl Default for AccountSettings {
             auth: AuthSettings::default(),
             sip: AccountSipSettings::default(),
             rtp: AccountRtpSettings::default(),
+            msrp: AccountMsrpSettings::default(),
             nat_traversal: NatTraversal::default(),
             message_summary: MessageSummarySettings::default(),
         }

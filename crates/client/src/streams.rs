@@ -9,14 +9,17 @@ pub enum StreamKind {
     Audio,
     /// Chat over MSRP.
     Chat,
+    /// A file over MSRP. It has a session of its own.
+    File,
 }
 
 impl StreamKind {
-    /// The reference's name: `audio`, `chat`.
+    /// The reference's name: `audio`, `chat`, `file-transfer`.
     pub fn name(self) -> &'static str {
         match self {
             StreamKind::Audio => "audio",
             StreamKind::Chat => "chat",
+            StreamKind::File => "file-transfer",
         }
     }
 }
@@ -34,20 +37,32 @@ pub struct Streams {
     pub audio: bool,
     /// Chat over MSRP.
     pub chat: bool,
+    /// A file over MSRP.
+    pub file: bool,
 }
 
 impl Streams {
     /// None.
-    pub const NONE: Streams = Streams { audio: false, chat: false };
+    pub const NONE: Streams = Streams { audio: false, chat: false, file: false };
 
     /// Audio alone.
     pub const fn audio() -> Streams {
-        Streams { audio: true, chat: false }
+        Streams { audio: true, ..Streams::NONE }
     }
 
     /// Chat alone.
     pub const fn chat() -> Streams {
-        Streams { audio: false, chat: true }
+        Streams { chat: true, ..Streams::NONE }
+    }
+
+    /// Audio and chat.
+    pub const fn audio_and_chat() -> Streams {
+        Streams { audio: true, chat: true, file: false }
+    }
+
+    /// A file alone.
+    pub const fn file() -> Streams {
+        Streams { file: true, ..Streams::NONE }
     }
 
     /// Whether there is none.
@@ -60,6 +75,7 @@ impl Streams {
         match kind {
             StreamKind::Audio => self.audio,
             StreamKind::Chat => self.chat,
+            StreamKind::File => self.file,
         }
     }
 
@@ -68,12 +84,13 @@ impl Streams {
         match kind {
             StreamKind::Audio => self.audio = is_there,
             StreamKind::Chat => self.chat = is_there,
+            StreamKind::File => self.file = is_there,
         }
         self
     }
 
     /// The kinds, audio first.
     pub fn iter(self) -> impl Iterator<Item = StreamKind> {
-        [StreamKind::Audio, StreamKind::Chat].into_iter().filter(move |kind| self.has(*kind))
+        [StreamKind::Audio, StreamKind::Chat, StreamKind::File].into_iter().filter(move |kind| self.has(*kind))
     }
 }

@@ -23,6 +23,7 @@ mod softphone;
 mod stage;
 mod stranger;
 mod told;
+mod wire;
 
 pub use media_side::{Fate, MediaSide};
 pub use person::Person;
@@ -31,3 +32,4 @@ pub use softphone::Softphone;
 pub use stage::Stage;
 pub use stranger::{Foreigner, Stranger};
 pub use told::line;
+pub use wire::{Peer, Wire};

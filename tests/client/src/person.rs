@@ -2,13 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use client::media::{MediaEvent, StreamId};
 use client::session::{CommandId, Route, SessionId, SessionInfo, State};
 use client::{Client, ClientError, Sender, Streams};
 use sip_endpoint::Endpoint;
-use sip_message::{StatusCode, Transport};
+use sip_message::{Message, Method, StatusCode, Transport};
 use testkit::{NodeId, World};
 
 use crate::softphone::Softphone;
@@ -74,10 +76,20 @@ impl Person {
 
     /// Calls an address by these routes.
     pub fn dials(&self, address: &str, routes: Vec<Route>) -> Result<SessionId, ClientError> {
+        self.dials_with(address, routes, Streams::audio())
+    }
+
+    /// Calls an address by these routes, with these streams.
+    pub fn dials_with(&self, address: &str, routes: Vec<Route>, streams: Streams) -> Result<SessionId, ClientError> {
         self.does(|phone, now, endpoint| {
             let account = phone.account();
-            phone.client.connect(now, endpoint, account, address, routes, Streams::audio())
+            phone.client.connect(now, endpoint, account, address, routes, streams)
         })
+    }
+
+    /// Calls somebody with these streams.
+    pub fn calls_with(&self, other: &Person, streams: Streams) -> SessionId {
+        self.dials_with(&other.address(), Vec::new(), streams).expect("anybody may be called")
     }
 
     /// Accepts.
@@ -115,6 +127,42 @@ impl Person {
         self.asks(|client, now, endpoint, id| client.add_audio(now, endpoint, id)).expect("audio can be added")
     }
 
+    /// Proposes chat.
+    pub fn adds_chat(&self) -> CommandId {
+        self.asks(|client, now, endpoint, id| client.add_chat(now, endpoint, id)).expect("chat can be added")
+    }
+
+    /// Removes chat.
+    pub fn removes_chat(&self) -> CommandId {
+        self.asks(|client, now, endpoint, id| client.remove_chat(now, endpoint, id)).expect("chat can be removed")
+    }
+
+    /// Accepts what the peer proposes.
+    pub fn accepts_proposal(&self, streams: Streams) {
+        self.asks(|client, now, endpoint, id| client.accept_proposal(now, endpoint, id, streams))
+            .expect("the proposal can be accepted");
+    }
+
+    /// Says something.
+    pub fn says(&self, text: &str) -> Arc<str> {
+        self.tries_to_say(text).expect("something can be said")
+    }
+
+    /// Says something, if that can be.
+    pub fn tries_to_say(&self, text: &str) -> Result<Arc<str>, ClientError> {
+        let content = Bytes::copy_from_slice(text.as_bytes());
+        self.asks(|client, now, endpoint, id| client.send_message(now, endpoint, id, content, "text/plain"))
+    }
+
+    /// Loses the connection of the chat.
+    pub fn loses_chat(&self) {
+        self.does(|phone, now, endpoint| {
+            let stream = phone.media.chats().last().expect("there is a chat");
+            let reason = "Connection reset by peer".into();
+            phone.media_event(now, endpoint, MediaEvent::Failed { stream, reason });
+        });
+    }
+
     /// Hears of something from the media side, about the one stream that there is.
     pub fn media(&self, event: impl FnOnce(StreamId) -> MediaEvent) {
         self.does(|phone, now, endpoint| {
@@ -147,6 +195,15 @@ impl Person {
     /// How a command ended, if it has.
     pub fn outcome(&self, command: CommandId) -> Option<Result<(), ClientError>> {
         self.sees(|phone| phone.outcome(command).cloned())
+    }
+
+    /// How many messages of this method have gone from them to somebody, with what was repeated.
+    pub fn has_sent(&self, other: &Person, method: &Method) -> usize {
+        let world = self.world.borrow();
+        let between = world.network().trace().between(self.node, other.node);
+        between
+            .filter(|(message, _)| matches!(message, Message::Request(request) if request.method() == method))
+            .count()
     }
 
     /// What they were told since this was last asked, of all sessions.

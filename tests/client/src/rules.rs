@@ -1,5 +1,8 @@
 //! What holds of the notifications of every session, whatever happens in it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use client::session::State;
 use client::{Data, Party, Streams};
 
@@ -28,6 +31,10 @@ struct Watch {
     proposal: Option<Party>,
     recording: Recording,
     transfer: bool,
+    may_chat: bool,
+    /// How many files it is for whose end was not told.
+    files: i8,
+    messages: BTreeSet<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -47,6 +54,13 @@ impl Watch {
         rule(before.is_some() || matches!(data, Data::SessionChangedState { .. }), "the state changes first")?;
         match data {
             Data::SessionChangedState { prev_state, state } => self.state_changes(*prev_state, *state),
+            Data::SessionNewIncoming { streams } | Data::SessionNewOutgoing { streams }
+                if streams.chat || streams.file =>
+            {
+                self.may_chat = true;
+                self.files = i8::from(streams.file);
+                rule(matches!(before, Some(Data::SessionChangedState { .. })), "the state changes first")
+            }
             Data::SessionNewIncoming { .. } => rule(came_with(before, State::Incoming), "the state changes first"),
             Data::SessionNewOutgoing { .. } => rule(came_with(before, State::Calling), "the state changes first"),
             Data::SessionGotRingIndication | Data::SessionGotProvisionalResponse { .. } => {
@@ -61,7 +75,8 @@ impl Watch {
                 rule(self.will_start && !self.did_start, "DidStart comes once, after WillStart")?;
                 self.did_start = true;
                 rule(came_with(before, State::Established), "DidStart comes with ESTABLISHED")?;
-                rule(!self.streams.is_empty(), "a session starts with a stream")
+                // What goes over MSRP is bound later.
+                rule(!self.streams.is_empty() || self.may_chat, "a session starts with a stream")
             }
             Data::SessionDidFail { .. } => {
                 self.failed = true;
@@ -103,6 +118,15 @@ impl Watch {
             Data::SessionDidStopRecordingAudio { .. } => {
                 self.recording(&[Recording::Starting, Recording::Stopping], Recording::None)
             }
+            Data::FileTransferHandlerDidEnd { .. } => {
+                self.files -= 1;
+                rule(self.files == 0, "a file has one end")
+            }
+            Data::FileTransferHandlerProgress { .. } => rule(self.files == 1, "a file that has ended does not go on"),
+            Data::SessionDidDeliverMessage { message_id, .. }
+            | Data::SessionDidNotDeliverMessage { message_id, .. } => {
+                rule(self.messages.insert(Arc::clone(message_id)), "a message has one end")
+            }
             Data::SessionTransferNewOutgoing { .. } => {
                 rule(!std::mem::replace(&mut self.transfer, true), "one transfer at a time")
             }
@@ -134,6 +158,7 @@ impl Watch {
         rule(self.over && self.state == State::Terminated, "every session ends")?;
         rule(self.streams.is_empty(), "no stream outlives its session")?;
         rule(self.recording == Recording::None, "no recording outlives its session")?;
+        rule(self.files == 0, "every file has an end")?;
         rule(!self.transfer, "no transfer outlives its session")
     }
 }

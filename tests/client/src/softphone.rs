@@ -88,7 +88,7 @@ impl Softphone {
     pub fn attend(&mut self, now: Instant, endpoint: &mut Endpoint) {
         loop {
             while let Some(command) = self.client.poll_media() {
-                self.media.take(command);
+                self.media.take(now, command);
             }
             while let Some((wait, event)) = self.media.next() {
                 self.last_token += 1;
@@ -146,6 +146,6 @@ impl TransactionUser for Softphone {
     }
 
     fn is_idle(&self) -> bool {
-        self.client.is_idle() && self.media.streams().next().is_none()
+        self.client.is_empty() && self.media.streams().next().is_none()
     }
 }

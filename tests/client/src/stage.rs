@@ -10,18 +10,20 @@ use testkit::{Link, NodeId, World};
 use crate::person::Person;
 use crate::softphone::Softphone;
 use crate::stranger::{Foreigner, Stranger};
+use crate::wire::Wire;
 
 /// The world of a story.
 #[derive(Clone)]
 pub struct Stage {
     world: Rc<RefCell<World>>,
+    wire: Rc<RefCell<Wire>>,
     epoch: Instant,
 }
 
 impl Stage {
     /// An empty stage; see [`World::new`].
     pub fn new(seed: u64, epoch: Instant) -> Stage {
-        Stage { world: Rc::new(RefCell::new(World::new(seed, epoch))), epoch }
+        Stage { world: Rc::new(RefCell::new(World::new(seed, epoch))), wire: Rc::default(), epoch }
     }
 
     /// The world.
@@ -48,7 +50,11 @@ impl Stage {
         account.sip.outbound = false;
         set_up(&mut settings, &mut account);
         let node = self.world_mut().node(name, Softphone::new(settings, self.epoch));
-        let add = |phone: &mut Softphone, now: Instant, endpoint: &mut _| phone.add_account(now, endpoint, account);
+        let wire = Rc::clone(&self.wire);
+        let add = |phone: &mut Softphone, now: Instant, endpoint: &mut _| {
+            phone.media.plug_in(wire, node);
+            phone.add_account(now, endpoint, account);
+        };
         self.world_mut().with(node, add);
         Person::new(Rc::clone(&self.world), node, name)
     }
@@ -66,7 +72,19 @@ impl Stage {
 
     /// Lets time pass.
     pub fn passes(&self, span: Duration) {
-        self.world_mut().run_for(span);
+        let mut left = span;
+        while !left.is_zero() {
+            // A chat may begin while time passes; its messages are carried from the next look on.
+            let step = left.min(Duration::from_millis(500));
+            Wire::carry(&self.wire, &mut self.world_mut());
+            self.world_mut().run_for(step);
+            left -= step;
+        }
+    }
+
+    /// What MSRP goes over.
+    pub fn wire(&self) -> RefMut<'_, Wire> {
+        self.wire.borrow_mut()
     }
 
     /// Lets seconds pass.
@@ -87,6 +105,7 @@ impl Stage {
     /// Runs the world until it is at rest, and fails if anything is left in any table.
     #[track_caller]
     pub fn ends(&self) {
+        Wire::carry(&self.wire, &mut self.world_mut());
         self.world_mut().run_until_idle();
         let leftovers = self.world().leftovers();
         if !leftovers.is_empty() {

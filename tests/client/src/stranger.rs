@@ -288,7 +288,10 @@ impl Stranger {
     ) {
         let description = |random: &mut Random| {
             let version = random.below(3) + 1;
-            let line = *random.pick(&[
+            let fragment = random.below(3);
+            let with_ice =
+                format!("m=audio 4000 RTP/AVP 0 8\na=ice-ufrag:of{fragment}\na=ice-pwd:a-password-of-twenty-two");
+            let line: &str = random.pick::<&str>(&[
                 "m=audio 4000 RTP/AVP 0 8",
                 "m=audio 4000 RTP/AVP 0 8\na=sendonly",
                 "m=audio 4000 RTP/AVP 0 8\na=inactive",
@@ -297,6 +300,11 @@ impl Stranger {
                 "m=audio 4000 RTP/AVP 18",
                 "m=audio 4000 RTP/AVP 0\nm=video 4002 RTP/AVP 31",
                 "a=nothing",
+                "m=message 2855 TCP/MSRP *\na=path:msrp://10.0.0.9:2855/9a0acea512654f5dfcea;tcp\na=accept-types:*",
+                "m=audio 4000 RTP/AVP 0\nm=message 2855 TCP/MSRP *\na=path:msrp://10.0.0.9:2855/9a0acea512654f5dfcea;tcp\n\
+                 a=accept-types:text/*\na=setup:actpass",
+                "m=audio 4000 RTP/AVP 0\nm=message 0 TCP/MSRP *",
+                &with_ice,
             ]);
             format!("v=0\no=- 42 {version} IN IP4 {ip}\ns=-\nc=IN IP4 {ip}\nt=0 0\n{line}\n")
         };

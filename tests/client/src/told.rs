@@ -49,6 +49,23 @@ pub fn line(data: &Data) -> String {
             Some(code) => format!("{} {reason}", code.code()),
             None => reason.to_string(),
         },
+        Data::ChatStreamGotComposingIndication { sender, is_active, refresh, .. } => {
+            let state = if *is_active { "active" } else { "idle" };
+            let refresh = refresh.map(|refresh| format!(" for {} s", refresh.as_secs())).unwrap_or_default();
+            format!("{} {state}{refresh}", sender.as_deref().unwrap_or("somebody"))
+        }
+        Data::ChatStreamGotDispositionNotification { recipient, notification, status, .. } => {
+            format!("{} {notification} {status}", recipient.as_deref().unwrap_or("somebody"))
+        }
+        Data::ChatStreamDidSetNickname { nickname } => nickname.to_string(),
+        Data::ChatStreamDidNotSetNickname { nickname, code, reason } => format!("{nickname} {code} {reason}"),
+        Data::FileTransferHandlerProgress { transferred_bytes, total_bytes } => {
+            format!("{transferred_bytes}/{}", total_bytes.unwrap_or_default())
+        }
+        Data::FileTransferHandlerDidEnd { file_name, error } => {
+            let name = file_name.as_ref().map(|name| name.display().to_string()).unwrap_or_default();
+            format!("{name}{}", error.as_ref().map(|error| format!("({error})")).unwrap_or_default())
+        }
         _ => String::new(),
     };
     format!("{name} {rest}").trim_end().to_owned()

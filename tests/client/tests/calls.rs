@@ -6,6 +6,7 @@ use client::media::Sound;
 use client::session::{CallDirection, State};
 use client::{ClientError, StreamKind, Streams};
 use client_world::{Fate, Person, Stage};
+use sip_endpoint::TransactionUser as _;
 use sip_message::StatusCode;
 
 fn stage() -> Stage {
@@ -48,6 +49,22 @@ fn a_call_is_accepted_and_ended_by_the_caller() {
     ]);
     bob.is_told(&["GotStreamUpdate none", "ChangedState ESTABLISHED -> TERMINATED", "DidEnd remote"]);
     stage.ends();
+}
+
+/// RFC 3261 §13.2.2.4: the caller would acknowledge the 2xx for another half minute. Who wants to go doesn't wait for that.
+#[test]
+fn nobody_waits_for_a_call_that_is_over() {
+    let stage = stage();
+    let (alice, bob) = established(&stage);
+    let is_idle = |who: &Person| who.sees(|phone| phone.client.is_idle());
+    assert!(!is_idle(&alice) && !is_idle(&bob), "a call that is up is waited for");
+    alice.hangs_up();
+    assert!(!is_idle(&alice), "and a BYE without an answer");
+    stage.a_moment();
+    assert!(is_idle(&alice) && is_idle(&bob));
+    assert!(alice.sees(|phone| !phone.client.is_empty()), "there is still an ACK to repeat");
+    stage.ends();
+    assert!(alice.sees(|phone| phone.client.is_empty()));
 }
 
 #[test]

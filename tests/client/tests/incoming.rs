@@ -52,7 +52,7 @@ fn an_offer_without_a_usable_stream_is_not_acceptable() {
         "m=video 4000 RTP/AVP 31",
         "m=audio 4000 RTP/AVP 18",
         "m=audio 4000 RTP/AVP 97\na=rtpmap:97 GSM-EFR/8000",
-        "m=message 2855 TCP/MSRP *\na=path:msrp://carol:2855/x;tcp",
+        "m=message 2855 TCP/MSRP *",
     ] {
         let (status, warning) = answer(lines);
         assert_eq!(status, 488, "{lines}");
@@ -117,8 +117,7 @@ fn video_is_left_with_port_zero() {
     carol.calls(&bob, Some(&sdp));
     stage.a_moment();
     bob.is_told(&["ChangedState NULL -> INCOMING", "NewIncoming audio+chat"]);
-    let chat = Streams { audio: true, chat: true };
-    assert_eq!(bob.tries_to_accept(chat), Err(ClientError::Unsupported(StreamKind::Chat)));
+    assert_eq!(bob.tries_to_accept(Streams::file()), Err(ClientError::NotProposed(StreamKind::File)));
     bob.accepts();
     stage.a_moment();
     let answer = carol.last_sdp();

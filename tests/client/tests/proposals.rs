@@ -416,8 +416,7 @@ fn what_can_not_be_added_or_removed_is_refused() {
     alice.asks(|client, now, endpoint, id| {
         assert_eq!(client.add_audio(now, endpoint, id), Err(ClientError::StreamExists(audio)));
         assert_eq!(client.remove_audio(now, endpoint, id), Err(ClientError::LastStream));
-        assert_eq!(client.add_chat(now, endpoint, id), Err(ClientError::Unsupported(chat)));
-        assert_eq!(client.remove_chat(now, endpoint, id), Err(ClientError::Unsupported(chat)));
+        assert_eq!(client.remove_chat(now, endpoint, id), Err(ClientError::NoStream(chat)));
         let illegal = ClientError::IllegalState { method: "reject_proposal", state: State::Established };
         assert_eq!(client.reject_proposal(now, endpoint, id, None), Err(illegal));
     });

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use client::media::MediaEvent;
+use client::media::{FileDescription, MediaEvent};
 use client::session::{CommandId, SessionId, State};
 use client::{Data, Sender, Streams};
-use client_world::{Fate, Foreigner, Person, Stage, broken, line};
+use client_world::{Fate, Foreigner, Peer, Person, Stage, broken, line};
 use sip_endpoint::TransactionUser;
 use sip_message::StatusCode;
 use testkit::{Link, Random};
@@ -39,6 +39,7 @@ impl Story {
             })
         });
         let stranger = stage.stranger("carol");
+        stage.wire().peer = *random.pick(&[Peer::Takes, Peer::Takes, Peer::Refuses(413), Peer::Silent]);
         let link = Link::with_delay(Duration::from_millis(10))
             .with_loss(*random.pick(&[0.0, 0.0, 0.1, 0.3]))
             .with_duplication(*random.pick(&[0.0, 0.1]))
@@ -46,7 +47,11 @@ impl Story {
         stage.links(link);
         for person in &people {
             let hears = random.chance(0.8);
-            person.does(|phone, _, _| phone.media.hears = hears);
+            let has_ice = random.chance(0.5);
+            person.does(|phone, _, _| {
+                phone.media.hears = hears;
+                phone.media.has_ice = has_ice;
+            });
         }
         Story { stage, people: people.into(), stranger, random, commands: Vec::new(), messages: BTreeMap::new() }
     }
@@ -78,7 +83,18 @@ impl Story {
         if sessions.is_empty() || sessions.len() < 3 && random.chance(0.1) {
             let whom = random.below(people.len() as u64 + 1) as usize;
             let address = people.get(whom).map_or_else(|| stranger.address(), Person::address);
-            person.dials(&address, Vec::new()).expect("anybody may be called");
+            if random.chance(0.15) {
+                let file = FileDescription { name: "notes.txt".into(), size: Some(1_000), ..Default::default() };
+                let path = "/home/notes.txt".into();
+                return person.does(|phone, now, endpoint| {
+                    let account = phone.account();
+                    let sent = phone.client.send_file(now, endpoint, account, &address, Vec::new(), file, path);
+                    sent.expect("anybody may be sent a file");
+                });
+            }
+            let streams =
+                *random.pick(&[Streams::audio(), Streams::audio(), Streams::chat(), Streams::audio_and_chat()]);
+            person.dials_with(&address, Vec::new(), streams).expect("anybody may be called");
             return;
         }
         let id = *random.pick(&sessions);
@@ -87,9 +103,11 @@ impl Story {
         // Most of the time they do what is to be done.
         let what = match state {
             Some(State::Incoming | State::Proposed) if random.chance(0.7) => 10,
-            Some(State::Calling | State::Accepting) if random.chance(0.8) => 24,
-            _ => random.below(24),
+            Some(State::Calling | State::Accepting) if random.chance(0.8) => *random.pick(&[23, 28]),
+            _ => random.below(28),
         };
+        let all = person.sees(|phone| phone.client.session(id)).map(|info| info.proposed_streams).unwrap_or_default();
+        let taken = *random.pick(&[all, all, Streams::audio(), Streams::chat()]);
         person.does(|phone, now, endpoint| {
             let client = &mut phone.client;
             let command = match what {
@@ -97,6 +115,8 @@ impl Story {
                 4..=6 => Some(client.unhold(now, endpoint, id)),
                 7 | 8 => Some(client.add_audio(now, endpoint, id)),
                 9 => Some(client.remove_audio(now, endpoint, id)),
+                24 | 25 => Some(client.add_chat(now, endpoint, id)),
+                26 => Some(client.remove_chat(now, endpoint, id)),
                 _ => None,
             };
             commands.extend(command.and_then(Result::ok).map(|command| (who, command)));
@@ -104,8 +124,8 @@ impl Story {
             // That it can't be done now is no fault.
             let _ = match what {
                 10..=13 => client
-                    .accept(now, endpoint, id, Streams::audio())
-                    .or_else(|_| client.accept_proposal(now, endpoint, id, Streams::audio())),
+                    .accept(now, endpoint, id, taken)
+                    .or_else(|_| client.accept_proposal(now, endpoint, id, taken)),
                 14 => client.reject(now, endpoint, id, busy),
                 15 => client.reject_proposal(now, endpoint, id, None),
                 16 => client.cancel_proposal(now, endpoint, id),
@@ -115,6 +135,7 @@ impl Story {
                 20 => client.end(now, endpoint, id),
                 21 => client.transfer(now, endpoint, id, &other, None),
                 22 => client.accept_transfer(now, endpoint, id),
+                27 => client.set_composing(now, endpoint, id, true),
                 _ => Ok(()),
             };
             if what == 23 {
@@ -133,6 +154,9 @@ impl Story {
             1 => MediaEvent::TimedOut { stream },
             2 => MediaEvent::RecordingStopped { stream, error: Some("no space is left".into()) },
             3..=12 => MediaEvent::Digit { stream, digit: '1' },
+            13..=42 => MediaEvent::FileProgress { stream, transferred: 10, total: Some(1_000) },
+            43..=62 => MediaEvent::FileEnded { stream, file_name: Some("/home/notes.txt".into()), error: None },
+            63 | 64 => MediaEvent::FileEnded { stream, file_name: None, error: Some("the hash differs".into()) },
             _ => return,
         };
         person.does(|phone, now, endpoint| phone.media_event(now, endpoint, event));
@@ -233,6 +257,10 @@ fn whatever_happens_the_rules_hold() {
         "SIPSessionDidNotDeliverMessage",
         "SIPSessionGotNoAudio",
         "SIPSessionGotDTMF",
+        "SIPSessionGotMessage",
+        "ChatStreamGotComposingIndication",
+        "FileTransferHandlerProgress",
+        "FileTransferHandlerDidEnd",
     ] {
         assert!(seen.get(name).copied().unwrap_or_default() > 5, "the stories get as far as {name}: {seen:#?}");
     }

@@ -53,6 +53,9 @@ impl Session {
                 continue;
             };
             let Some(of_line) = agreed.get(ours) else { continue };
+            if stream.kind != StreamKind::Audio && stream.is_active() && !differs(&self.applied, agreement, ours) {
+                continue;
+            }
             stream.phase = Phase::Active(line, Box::new(of_line.clone()));
             work.books.media.push_back(MediaCommand::Apply {
                 stream: stream.id,
@@ -98,11 +101,23 @@ fn remote_address_holds(audio: &StreamAgreement, agreement: &Agreement) -> bool 
     remote.is_some_and(|media| agreement.remote.is_held_by_address(media))
 }
 
+/// Whether an m-line says other things than before.
+fn differs(before: &Option<Agreement>, agreement: &Agreement, index: usize) -> bool {
+    let line = |side: &SessionDescription| side.media.get(index).cloned();
+    before.as_ref().is_none_or(|before| {
+        line(&before.local) != line(&agreement.local) || line(&before.remote) != line(&agreement.remote)
+    })
+}
+
 /// The index of the m-line that is a stream's, if both sides have it enabled.
 fn line_of(stream: &Stream, agreement: &Agreement) -> Option<usize> {
     let port = stream.line()?.capability.port;
     let kind = media_type(stream.kind);
-    let is_its = |media: &MediaDescription| media.media == kind && media.port == port && !media.is_disabled();
+    let mut attributes = stream.line()?.capability.attributes.iter();
+    let path = attributes.find(|attribute| attribute.is("path")).and_then(sdp::Attribute::value);
+    let is_its = |media: &MediaDescription| {
+        media.media == kind && media.port == port && media.msrp_path() == path && !media.is_disabled()
+    };
     let at = agreement.local.media.iter().position(is_its)?;
     agreement.is_enabled(at).then_some(at)
 }

@@ -26,7 +26,7 @@ impl Session {
     pub(super) fn send_answer(&mut self, work: &mut Work<'_>) {
         let (Some(invitation), Some(exchange)) = (&self.invitation, self.exchange()) else { return };
         let description = match &invitation.offer {
-            Some(offer) => self.capabilities().answer_in(exchange, offer),
+            Some(offer) => self.answer_to(exchange, offer),
             None => Ok(self.capabilities().offer_in(exchange)),
         };
         let description = match description {

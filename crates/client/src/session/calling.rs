@@ -10,6 +10,7 @@
 //!
 //! The routes are the endpoint's affair: it tries one after the other, and what is told here is of the whole.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sip_dialog::invite::{Body, DialogKey, Input, InviteUsage};
@@ -19,13 +20,21 @@ use sip_message::{HeaderName, Method, NameAddrBuf, Response, StatusCode, Transpo
 use super::call::{self, Call};
 use super::core::Session;
 use super::ending::Failure;
+use super::file::FileTransfer;
 use super::work::{Alarm, Work};
 use super::{CallDirection, Route, State};
 use crate::account::AccountId;
 use crate::error::ClientError;
-use crate::media::Sound;
+use crate::media::{FileDescription, Sound};
 use crate::notification::{Data, Party};
 use crate::streams::{StreamKind, Streams};
+
+/// What a session is begun for.
+pub(crate) enum Wanted {
+    Streams(Streams),
+    /// A file of ours: what the peer is told of it, and where it is.
+    File(FileDescription, PathBuf),
+}
 
 impl Session {
     /// Begins a session with somebody.
@@ -34,14 +43,15 @@ impl Session {
         account: AccountId,
         callee: &str,
         routes: Vec<Route>,
-        streams: Streams,
+        wanted: Wanted,
     ) -> Result<Session, ClientError> {
-        if streams.is_empty() {
-            return Err(ClientError::NoStreams);
-        }
-        if streams.chat {
-            return Err(ClientError::Unsupported(StreamKind::Chat));
-        }
+        let (streams, file) = match wanted {
+            Wanted::Streams(streams) if streams.is_empty() => return Err(ClientError::NoStreams),
+            // It takes a file to send one.
+            Wanted::Streams(streams) if streams.file => return Err(ClientError::Unsupported(StreamKind::File)),
+            Wanted::Streams(streams) => (streams, None),
+            Wanted::File(description, path) => (Streams::file(), Some(FileTransfer::outgoing(work, description, path))),
+        };
         let of_account = work.accounts.account(account).ok_or(ClientError::NoSuchAccount)?;
         let local_identity = NameAddrBuf::new(of_account.address());
         let target = work.accounts.target(account, callee)?;
@@ -52,6 +62,7 @@ impl Session {
         session.choose_local_address(work, transport, remote);
         session.target = Some(target);
         session.routes = routes;
+        session.file = file;
         session.set_state(work, State::Calling);
         session.post(work, Data::SessionNewOutgoing { streams });
         session.set_alarm(work, Alarm::Ringing, work.settings.sip.invite_timeout);

@@ -12,6 +12,7 @@ use sip_endpoint::TimerId;
 use sip_message::{NameAddrBuf, UriBuf};
 
 use super::call::Call;
+use super::file::FileTransfer;
 use super::incoming::Invitation;
 use super::media_side::Stream;
 use super::messages::Delivery;
@@ -19,9 +20,10 @@ use super::proposal::RemoteProposal;
 use super::queue::{Queued, Running};
 use super::recording::Recording;
 use super::referred::TransferCall;
+use super::restart::Restart;
 use super::transfer::Transfer;
 use super::work::{Alarm, Work};
-use super::{CallDirection, Route, SessionId, State};
+use super::{CallDirection, Route, SessionId, SessionInfo, State};
 use crate::account::AccountId;
 use crate::error::ClientError;
 use crate::media::{MediaCommand, Sound};
@@ -84,6 +86,12 @@ pub(crate) struct Session {
     pub(super) queue: VecDeque<Queued>,
     pub(super) running: Option<Running>,
     pub(super) proposal: Option<RemoteProposal>,
+    /// An offer of the peer's that is answered when the media side is ready for it.
+    pub(super) restart: Option<Restart>,
+    /// A stream whose connection is lost, and why; what follows waits for what the peer says.
+    pub(super) lost: Option<(StreamKind, Arc<str>)>,
+    /// The file that the session is for.
+    pub(super) file: Option<FileTransfer>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) transfer: Option<Transfer>,
     /// What tells the peer the end of a transfer that is over for us.
@@ -91,6 +99,8 @@ pub(crate) struct Session {
     /// The session whose peer has asked for this call.
     pub(super) transfer_call: Option<TransferCall>,
     alarms: BTreeMap<Alarm, TimerId>,
+    /// What was to be known of it after the last step.
+    pub(super) shown: Option<Box<SessionInfo>>,
     /// Whether it is found by its Call-ID.
     pub(super) is_indexed: bool,
 }
@@ -135,11 +145,15 @@ impl Session {
             queue: VecDeque::new(),
             running: None,
             proposal: None,
+            restart: None,
+            lost: None,
+            file: None,
             deliveries: Vec::new(),
             transfer: None,
             last_notifier: None,
             transfer_call: None,
             alarms: BTreeMap::new(),
+            shown: None,
             is_indexed: false,
         }
     }
@@ -215,6 +229,10 @@ impl Session {
             Alarm::NoAudio => self.nothing_was_heard(work),
             Alarm::Transfer => self.transfer_took_too_long(work),
             Alarm::Notifier => self.notifier_is_due(work),
+            Alarm::Composing => self.composing_is_due(work),
+            Alarm::Restart => self.restart_took_too_long(work),
+            Alarm::Farewell => self.end(work, None),
+            Alarm::Loss => self.loss_stands(work),
         }
     }
 
@@ -224,6 +242,12 @@ impl Session {
     pub(super) fn active_streams(&self) -> Streams {
         let active = self.streams.iter().filter(|stream| stream.is_active());
         active.fold(Streams::NONE, |streams, stream| streams.with(stream.kind, true))
+    }
+
+    /// The kinds that something can go over now.
+    pub(super) fn running_streams(&self) -> Streams {
+        let running = self.streams.iter().filter(|stream| stream.is_running());
+        running.fold(Streams::NONE, |streams, stream| streams.with(stream.kind, true))
     }
 
     /// The audio stream, if it is active.
@@ -237,7 +261,8 @@ impl Session {
             return Err(self.illegal("set_muted"));
         }
         self.muted = muted;
-        for stream in self.streams.iter().filter(|stream| !stream.closed && stream.line().is_some()) {
+        let audio = self.streams.iter().filter(|stream| stream.kind == StreamKind::Audio);
+        for stream in audio.filter(|stream| !stream.closed && stream.line().is_some()) {
             work.order(MediaCommand::Mute { stream: stream.id, muted });
         }
         Ok(())

@@ -17,6 +17,7 @@ use super::work::Work;
 use super::{State, call};
 use crate::media::{MediaCommand, Sound};
 use crate::notification::Data;
+use crate::streams::StreamKind;
 
 impl Session {
     /// A provisional response to the INVITE that began the session.
@@ -43,8 +44,7 @@ impl Session {
     pub(super) fn answer_provisional(&mut self, work: &mut Work<'_>, dialog: DialogKey, response: &Response) {
         let exchange = self.call.as_ref().and_then(|call| call.usage.offer_answer(dialog));
         let offer = offered::description(response.headers(), response.body());
-        let answer =
-            offer.zip(exchange).and_then(|(offer, exchange)| self.capabilities().answer_in(exchange, &offer).ok());
+        let answer = offer.zip(exchange).and_then(|(offer, exchange)| self.answer_to(exchange, &offer).ok());
         let body = answer.map(|answer| Body::sdp(self.with_session_attributes(answer)));
         let _ = self.step(work, Input::AcknowledgeProvisional { dialog, body });
     }
@@ -62,7 +62,9 @@ impl Session {
         let remote = Arc::new(agreement.remote.clone());
         let agreed = agreement.streams();
         let mut any = false;
-        for stream in self.streams.iter().filter(|stream| !stream.closed) {
+        // What goes over MSRP waits for the answer: it is nothing that one would miss the beginning of.
+        let audio = self.streams.iter().filter(|stream| stream.kind == StreamKind::Audio);
+        for stream in audio.filter(|stream| !stream.closed) {
             let kind = media_type(stream.kind);
             let Some(of_line) = agreed.iter().find(|of_line| of_line.enabled && of_line.media == kind) else {
                 continue;

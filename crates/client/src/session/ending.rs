@@ -137,8 +137,11 @@ impl Session {
         self.drop_commands(work);
         self.drop_deliveries(work);
         self.drop_transfer(work);
+        let why = failure.as_ref().map(|failure| Arc::clone(&failure.reason)).or_else(|| reason.clone());
+        self.drop_file(work, why);
         self.proposal = None;
         self.invitation = None;
+        self.restart = None;
         self.end_recording(work);
         for id in self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>() {
             self.forget_stream(work, id);

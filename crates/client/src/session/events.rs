@@ -104,7 +104,7 @@ impl Session {
         }
         match request.method() {
             Method::Invite => self.reinvited(work, transaction, request),
-            Method::Update | Method::Prack => self.answer_offer_within(work, dialog, transaction, &request),
+            Method::Update | Method::Prack => self.answer_offer_within(work, dialog, transaction, request),
             Method::Info => self.got_info(work, transaction, &request),
             Method::Message => self.got_message(work, transaction, &request),
             Method::Refer => self.got_refer(work, transaction, request),

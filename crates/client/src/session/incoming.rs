@@ -21,6 +21,7 @@ use sip_message::{Flow, HeaderName, Headers, Request, Response, StatusCode};
 use super::call::{self, Call};
 use super::core::Session;
 use super::ending::{Failure, reason_in};
+use super::file::FileTransfer;
 use super::offered;
 use super::work::{Alarm, Work};
 use super::{CallDirection, SessionId, State};
@@ -28,7 +29,7 @@ use crate::account::AccountId;
 use crate::error::ClientError;
 use crate::media::Sound;
 use crate::notification::{Data, Party};
-use crate::streams::{StreamKind, Streams};
+use crate::streams::Streams;
 
 /// The extensions that an INVITE may require of us.
 const KNOWN_EXTENSIONS: [&str; 7] = ["100rel", "timer", "replaces", "norefersub", "gruu", "outbound", "path"];
@@ -77,12 +78,12 @@ impl Admitted {
         let encryption = settings.map(|settings| settings.rtp.encryption).unwrap_or_default();
         let streams = match &offer {
             None => Streams::audio(),
-            Some(offer) if offered::has_usable_audio(offer, codecs, encryption) => offered::streams_of(offer),
-            Some(_) => {
-                let text = "No stream of the offer can be used";
-                return Err(with_warning(work, refuse(StatusCode::NOT_ACCEPTABLE_HERE), 305, text));
-            }
+            Some(offer) => offered::usable_streams(offer, codecs, encryption),
         };
+        if streams.is_empty() {
+            let text = "No stream of the offer can be used";
+            return Err(with_warning(work, refuse(StatusCode::NOT_ACCEPTABLE_HERE), 305, text));
+        }
         Ok(Admitted { account, offer, streams })
     }
 
@@ -121,6 +122,7 @@ impl Session {
         session.call = Some(Call::answering(usage, transaction, server));
         work.books.servers.insert(server, (session.id, transaction));
         session.replaces = replaces;
+        session.file = offer.as_ref().filter(|_| streams.file).and_then(offered::file_of).map(FileTransfer::incoming);
         session.invitation = Some(Invitation { transaction, request, offer, streams });
         Ok(session)
     }
@@ -141,7 +143,7 @@ impl Session {
         self.post(work, Data::SessionNewIncoming { streams });
         if self.replaces.is_some() {
             // The streams are among those offered, and the state is the right one.
-            let _ = self.accept(work, Streams::audio());
+            let _ = self.accept(work, Streams { file: false, ..streams });
         }
     }
 
@@ -212,6 +214,7 @@ impl Session {
             let reason = reason_in(cancel.headers()).unwrap_or_else(|| "Request cancelled".into());
             return self.fail(work, Failure { originator: Party::Remote, code: None, reason, redirect: Vec::new() });
         }
+        self.forget_restart(work);
         self.proposal_was_cancelled(work);
     }
 
@@ -232,10 +235,10 @@ pub(super) fn check_accepted(accepted: Streams, proposed: Streams) -> Result<(),
     if accepted.is_empty() {
         return Err(ClientError::NoStreams);
     }
-    if let Some(kind) = accepted.iter().find(|kind| !proposed.has(*kind)) {
-        return Err(ClientError::NotProposed(kind));
+    match accepted.iter().find(|kind| !proposed.has(*kind)) {
+        Some(kind) => Err(ClientError::NotProposed(kind)),
+        None => Ok(()),
     }
-    if accepted.chat { Err(ClientError::Unsupported(StreamKind::Chat)) } else { Ok(()) }
 }
 
 fn not_a_description(request: &Request) -> Box<Response> {

@@ -1,5 +1,7 @@
 //! What is to be known of a session, as the reference's attributes have it.
 
+use std::sync::Arc;
+
 use sdp::ConnectionData;
 
 use super::SessionInfo;
@@ -51,6 +53,7 @@ impl Session {
             audio_recording_file_name: self.recording.as_ref().map(|recording| recording.file_name.clone()),
             muted: self.muted,
             remote_focus: self.remote_focus,
+            file: self.file.as_ref().map(|file| Arc::clone(&file.description)),
         }
     }
 }

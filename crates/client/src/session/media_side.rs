@@ -5,6 +5,8 @@
 //!       │ Failed                  │ refused                                   │ removed, session over
 //!       └─────────────────────────┴──────────────► closed ◄───────────────────┘
 //! ```
+//!
+//! What goes over MSRP is running only when it is bound, too.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,9 +16,11 @@ use sdp::{Attribute, Capabilities, MediaType, Origin, SessionDescription, Stream
 use sip_message::Transport;
 
 use super::State;
+use super::chat::Chat;
 use super::core::Session;
+use super::planning::Plan;
 use super::work::{Alarm, Work};
-use crate::media::{AudioPlan, MediaCommand, MediaEvent, Sound, StreamId};
+use crate::media::{MediaCommand, MediaEvent, Sound, StreamId};
 use crate::notification::Data;
 use crate::streams::StreamKind;
 
@@ -27,7 +31,7 @@ const PREPARATION: Duration = Duration::from_secs(15);
 pub(crate) struct Stream {
     pub(super) id: StreamId,
     pub(super) kind: StreamKind,
-    plan: AudioPlan,
+    plan: Plan,
     pub(super) phase: Phase,
     /// Whether the media side was told to end it. The application may hear of it later.
     pub(super) closed: bool,
@@ -35,6 +39,10 @@ pub(crate) struct Stream {
     pub(super) heard_from: Option<SocketAddr>,
     /// How it is encrypted.
     pub(super) encryption: Option<Arc<str>>,
+    /// Whether its MSRP session is bound.
+    pub(super) bound: bool,
+    /// What goes on in it, if it is a chat.
+    pub(super) chat: Option<Box<Chat>>,
 }
 
 /// How far a stream is.
@@ -59,8 +67,18 @@ impl Stream {
         matches!(self.phase, Phase::Active(..))
     }
 
+    /// Whether something can go over it.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_active() && (self.kind == StreamKind::Audio || self.bound)
+    }
+
     pub(super) fn is_preparing(&self) -> bool {
         matches!(self.phase, Phase::Preparing)
+    }
+
+    /// The index of its m-line in the offer that it was prepared for.
+    pub(super) fn offered_at(&self) -> Option<usize> {
+        self.plan.offer().as_ref().map(|(_, index)| *index)
     }
 
     pub(super) fn line(&self) -> Option<&Line> {
@@ -88,20 +106,9 @@ impl Session {
         kind: StreamKind,
         offer: Option<(Arc<SessionDescription>, usize)>,
     ) {
-        let account = work.accounts.account(self.account).map(|account| account.settings().clone()).unwrap_or_default();
-        let mut audio = work.settings.audio.clone();
-        if let Some(codecs) = account.rtp.codecs {
-            audio.codecs = codecs;
-        }
-        let plan = AudioPlan {
-            audio,
-            encryption: account.rtp.encryption,
-            nat: account.nat_traversal,
-            local: self.local_address,
-            offer,
-        };
+        let plan = self.plan(work, kind, offer);
         let id = work.new_stream_id(self.id);
-        work.order(MediaCommand::Prepare { stream: id, session: self.id, plan: Box::new(plan.clone()) });
+        self.order_preparation(work, id, plan.clone());
         self.streams.push(Stream {
             id,
             kind,
@@ -110,8 +117,24 @@ impl Session {
             closed: false,
             heard_from: None,
             encryption: None,
+            bound: false,
+            chat: (kind == StreamKind::Chat).then(|| Box::new(Chat::new(&work.settings.chat))),
         });
         self.set_alarm(work, Alarm::Preparation, PREPARATION);
+    }
+
+    fn order_preparation(&self, work: &mut Work<'_>, stream: StreamId, plan: Plan) {
+        let session = self.id;
+        work.order(match plan {
+            Plan::Audio(plan) => MediaCommand::Prepare { stream, session, plan: Box::new(plan) },
+            Plan::Msrp(plan) => MediaCommand::PrepareChat { stream, session, plan: Box::new(plan) },
+        });
+    }
+
+    /// Has a running audio stream prepare its answer to an offer.
+    pub(super) fn prepare_anew(&self, work: &mut Work<'_>, id: StreamId, offer: (Arc<SessionDescription>, usize)) {
+        let plan = self.plan_audio(work, Some(offer));
+        self.order_preparation(work, id, Plan::Audio(plan));
     }
 
     /// Takes the address at our end of the way to the peer.
@@ -137,20 +160,26 @@ impl Session {
         capability: StreamCapability,
         session_attributes: Vec<Attribute>,
     ) {
+        let muted = self.muted;
         let Some(stream) = self.stream_mut(id) else { return };
         if let Phase::Prepared(line) | Phase::Active(line, _) = &mut stream.phase {
             // It counts from the next description on.
             *line = Line { capability, session_attributes };
-            return;
+            return self.restart_is_prepared(work, id);
         }
         stream.phase = Phase::Prepared(Line { capability, session_attributes });
-        if self.muted {
+        if muted && stream.kind == StreamKind::Audio {
             work.order(MediaCommand::Mute { stream: id, muted: true });
         }
         if self.streams.iter().any(Stream::is_preparing) {
             return;
         }
         self.clear_alarm(work, Alarm::Preparation);
+        self.all_prepared(work);
+    }
+
+    /// Goes on with what the streams were prepared for.
+    pub(super) fn all_prepared(&mut self, work: &mut Work<'_>) {
         match self.state {
             State::Calling => self.send_invite(work),
             State::Accepting => self.send_answer(work),
@@ -164,10 +193,12 @@ impl Session {
     fn not_prepared(&mut self, work: &mut Work<'_>, id: StreamId, why: &str) {
         let Some(stream) = self.stream_mut(id).filter(|stream| stream.is_preparing()) else { return };
         // Without an answer of the STUN server the addresses of this host may do.
-        if !stream.plan.nat.stun_servers.is_empty() {
-            stream.plan.nat.stun_servers.clear();
-            let plan = Box::new(stream.plan.clone());
-            work.order(MediaCommand::Prepare { stream: id, session: self.id, plan });
+        if let Plan::Audio(plan) = &mut stream.plan
+            && !plan.nat.stun_servers.is_empty()
+        {
+            plan.nat.stun_servers.clear();
+            let plan = stream.plan.clone();
+            self.order_preparation(work, id, plan);
             return self.set_alarm(work, Alarm::Preparation, PREPARATION);
         }
         let reason: Arc<str> = format!("Failed to initialize {} transport: {why}", name_of(stream.kind)).into();
@@ -220,6 +251,7 @@ impl Session {
     /// Ends a stream and forgets it.
     pub(super) fn forget_stream(&mut self, work: &mut Work<'_>, id: StreamId) {
         self.close_stream(work, id);
+        self.drop_chat(work, id, "Stream ended");
         work.books.streams.remove(&id);
         self.streams.retain(|stream| stream.id != id);
     }
@@ -236,7 +268,7 @@ impl Session {
 
     /// Tells which streams are active, if that has changed.
     pub(super) fn tell_streams(&mut self, work: &mut Work<'_>) {
-        let streams = self.active_streams();
+        let streams = self.running_streams();
         if streams != self.told_streams {
             self.told_streams = streams;
             self.post(work, Data::SessionGotStreamUpdate { streams });
@@ -271,6 +303,17 @@ impl Session {
             }
             MediaEvent::PathChosen { local, .. } => self.path_chosen(work, id, local),
             MediaEvent::Digit { digit, .. } => self.got_digit(work, digit),
+            MediaEvent::ChatBound { .. } => self.stream_bound(work, id),
+            MediaEvent::ChatGot { message, .. } => self.got_chat(work, id, *message),
+            MediaEvent::ChatDelivered { id: message, code, reason, .. } => {
+                self.chat_was_delivered(work, id, &message, code, reason);
+            }
+            MediaEvent::ChatNotDelivered { id: message, code, reason, .. } => {
+                self.chat_was_not_delivered(work, id, &message, code, reason);
+            }
+            MediaEvent::NicknameAnswered { code, reason, .. } => self.nickname_was_answered(work, id, code, reason),
+            MediaEvent::FileProgress { transferred, total, .. } => self.file_goes_on(work, transferred, total),
+            MediaEvent::FileEnded { file_name, error, .. } => self.file_ended(work, file_name, error),
             MediaEvent::RecordingStarted { .. } => self.recording_started(work),
             MediaEvent::RecordingStopped { error, .. } => self.recording_stopped(work, error),
         }
@@ -316,18 +359,24 @@ impl Session {
     /// A stream that has failed is removed; with the last one the session ends.
     fn stream_failed(&mut self, work: &mut Work<'_>, id: StreamId, reason: Arc<str>) {
         let others = self.streams.iter().any(|stream| stream.id != id && stream.is_active());
+        let Some(kind) = self.streams.iter().find(|stream| stream.id == id).map(|stream| stream.kind) else { return };
+        let answered = self.is_up() || (self.state == State::Accepting && self.invitation.is_none());
         match self.state {
             State::Calling => self.give_up(work, None, reason),
+            _ if kind != StreamKind::Audio && answered => self.connection_is_lost(work, id, kind, reason),
             State::Accepting if !others => self.end(work, Some(reason)),
             _ if !self.is_up() => {}
             _ if !others => self.end(work, Some(reason)),
-            _ => {
-                let kind = self.streams.iter().find(|stream| stream.id == id).map(|stream| stream.kind);
-                if let Some(kind) = kind {
-                    self.remove_failed_stream(work, kind);
-                }
-            }
+            _ => self.remove_failed_stream(work, kind),
         }
+    }
+
+    /// The MSRP session of a stream is bound.
+    fn stream_bound(&mut self, work: &mut Work<'_>, id: StreamId) {
+        let Some(stream) = self.stream_mut(id).filter(|stream| stream.is_active() && !stream.bound) else { return };
+        stream.bound = true;
+        self.tell_streams(work);
+        self.chat_is_bound(work, id);
     }
 
     pub(super) fn stream_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
@@ -350,6 +399,13 @@ pub(super) fn stream_of(event: &MediaEvent) -> StreamId {
         | MediaEvent::Encryption { stream, .. }
         | MediaEvent::PathChosen { stream, .. }
         | MediaEvent::Digit { stream, .. }
+        | MediaEvent::ChatBound { stream }
+        | MediaEvent::ChatGot { stream, .. }
+        | MediaEvent::ChatDelivered { stream, .. }
+        | MediaEvent::ChatNotDelivered { stream, .. }
+        | MediaEvent::NicknameAnswered { stream, .. }
+        | MediaEvent::FileProgress { stream, .. }
+        | MediaEvent::FileEnded { stream, .. }
         | MediaEvent::RecordingStarted { stream }
         | MediaEvent::RecordingStopped { stream, .. } => *stream,
     }
@@ -359,7 +415,7 @@ pub(super) fn stream_of(event: &MediaEvent) -> StreamId {
 pub(super) fn media_type(kind: StreamKind) -> MediaType {
     match kind {
         StreamKind::Audio => MediaType::Audio,
-        StreamKind::Chat => MediaType::Message,
+        StreamKind::Chat | StreamKind::File => MediaType::Message,
     }
 }
 
@@ -367,5 +423,6 @@ fn name_of(kind: StreamKind) -> &'static str {
     match kind {
         StreamKind::Audio => "audio RTP",
         StreamKind::Chat => "MSRP chat",
+        StreamKind::File => "MSRP file transfer",
     }
 }

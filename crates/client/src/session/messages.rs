@@ -10,6 +10,7 @@ use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use super::call::cseq_of;
 use super::core::Session;
 use super::work::Work;
+use super::wrapping;
 use crate::error::ClientError;
 use crate::notification::Data;
 
@@ -22,7 +23,7 @@ pub(crate) struct Delivery {
 
 impl Session {
     /// Sends a message; gives its id.
-    pub(crate) fn send_message(
+    pub(super) fn send_page(
         &mut self,
         work: &mut Work<'_>,
         content: Bytes,
@@ -104,13 +105,9 @@ impl Session {
     pub(super) fn got_message(&mut self, work: &mut Work<'_>, transaction: ServerKey, request: &Request) {
         self.respond(work, transaction, Response::to(request, StatusCode::OK));
         let content_type = request.headers().first(HeaderName::ContentType).unwrap_or("text/plain");
-        self.post(
-            work,
-            Data::SessionGotMessage {
-                content: request.body().clone(),
-                content_type: content_type.into(),
-                cpim_headers: Vec::new(),
-            },
-        );
+        let unwrapped = wrapping::unwrap(content_type.into(), request.body().clone());
+        let cpim_headers = unwrapped.cpim_headers();
+        let (content, content_type) = (unwrapped.content, unwrapped.content_type);
+        self.post(work, Data::SessionGotMessage { content, content_type, cpim_headers });
     }
 }

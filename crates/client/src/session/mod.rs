@@ -17,26 +17,34 @@ mod agreement;
 mod answering;
 mod call;
 mod calling;
+mod chat;
+mod composing;
 mod core;
 mod digits;
 mod early;
 mod ending;
 mod events;
+mod file;
 mod hold;
 mod incoming;
 mod info;
+mod loss;
 mod media_side;
 mod messages;
+mod notices;
 mod offered;
+mod planning;
 mod proposal;
 mod queue;
 mod recording;
 mod recording_name;
 mod referred;
 mod renegotiation;
+mod restart;
 mod sessions;
 mod transfer;
 pub(crate) mod work;
+mod wrapping;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -47,10 +55,12 @@ use std::time::SystemTime;
 use sip_message::{NameAddrBuf, Uri};
 
 use crate::account::AccountId;
+use crate::media::FileDescription;
 use crate::notification::Party;
 use crate::streams::Streams;
 
 pub(crate) use self::core::Session;
+pub(crate) use calling::Wanted;
 pub(crate) use sessions::Sessions;
 
 /// A session of an engine. Never used again.
@@ -189,6 +199,8 @@ pub struct SessionInfo {
     pub muted: bool,
     /// Whether the peer is a conference (RFC 4579 `isfocus`).
     pub remote_focus: bool,
+    /// The file that the session is for, if it is for one.
+    pub file: Option<Arc<FileDescription>>,
 }
 
 impl SessionInfo {
@@ -228,7 +240,7 @@ impl SessionInfo {
         self.streams.audio
     }
 
-    /// Whether there is an active chat stream.
+    /// Whether there is an active chat stream: a message is sent at once.
     pub fn has_chat(&self) -> bool {
         self.streams.chat
     }

@@ -38,11 +38,11 @@ impl Session {
 
     /// Proposes a stream.
     pub(crate) fn add_stream(&mut self, work: &mut Work<'_>, kind: StreamKind) -> Result<CommandId, ClientError> {
-        if kind == StreamKind::Chat {
+        if kind == StreamKind::File {
             return Err(ClientError::Unsupported(kind));
         }
         if !self.is_up() {
-            return Err(self.illegal("add_audio"));
+            return Err(self.illegal(if kind == StreamKind::Chat { "add_chat" } else { "add_audio" }));
         }
         if self.active_streams().has(kind) || self.is_queued(Command::Add(kind)) {
             return Err(ClientError::StreamExists(kind));
@@ -52,11 +52,8 @@ impl Session {
 
     /// Removes a stream; another one has to be left.
     pub(crate) fn remove_stream(&mut self, work: &mut Work<'_>, kind: StreamKind) -> Result<CommandId, ClientError> {
-        if kind == StreamKind::Chat {
-            return Err(ClientError::Unsupported(kind));
-        }
         if !self.is_up() {
-            return Err(self.illegal("remove_audio"));
+            return Err(self.illegal(if kind == StreamKind::Chat { "remove_chat" } else { "remove_audio" }));
         }
         let active = self.active_streams();
         if !active.has(kind) {
@@ -126,6 +123,7 @@ impl Session {
         let what = match kind {
             StreamKind::Audio => "Audio",
             StreamKind::Chat => "MSRP chat",
+            StreamKind::File => "File transfer",
         };
         self.not_proposed(work, format!("{what} SDP negotiation failed").into());
         Err(ClientError::Refused(StatusCode::NOT_ACCEPTABLE_HERE))
@@ -153,6 +151,10 @@ impl Session {
     /// Our proposal failed before it was sent.
     pub(super) fn could_not_propose(&mut self, work: &mut Work<'_>, reason: Arc<str>) {
         let Some(running) = self.running.take() else { return };
+        if running.stage == Stage::Glare {
+            // It would be sent again.
+            self.cancel_reinvite(work);
+        }
         self.clear_alarm(work, Alarm::Command);
         self.close_unused_streams(work);
         self.not_proposed(work, Arc::clone(&reason));
@@ -204,6 +206,7 @@ impl Session {
             let line = offered::index_of(&offer, kind).map(|index| (Arc::clone(&offer), index));
             self.prepare(work, kind, line);
         }
+        self.restart_with_proposal(work, &offer);
         Ok(())
     }
 
@@ -219,6 +222,9 @@ impl Session {
 
     /// The streams are prepared: the 200 goes out.
     pub(super) fn send_proposal_answer(&mut self, work: &mut Work<'_>) {
+        if self.awaits_restart() {
+            return;
+        }
         let Some(proposal) = self.proposal.take() else { return };
         let answered = self.answer_reinvite(work, proposal.transaction, &proposal.request, Some(&proposal.offer));
         if !answered {
@@ -251,6 +257,7 @@ impl Session {
         if let Some(code) = code {
             self.respond(work, proposal.transaction, Response::to(&proposal.request, code));
         }
+        self.forget_restart(work);
         self.close_unused_streams(work);
         self.proposal_is_off(work, reason);
     }

@@ -4,7 +4,8 @@
 //!   hold, unhold, add, remove ──► queue ──► running ──┬── Preparing ──► Ready ──► Sent ──► its outcome
 //!                                   ▲                 │  (a new stream)   ▲         │
 //!                                   │                 └───────────────────┘         │ 491: once more (RFC 3261 §14.1)
-//!                                   └── an INVITE is in progress ◄──────────────────┘
+//!                                   └── an INVITE is in progress, or has changed ◄──┘
+//!                                       what this one was made for
 //! ```
 
 use std::time::Duration;
@@ -240,7 +241,30 @@ impl Session {
         }
     }
 
-    fn cancel_reinvite(&mut self, work: &mut Work<'_>) {
+    /// The peer has added or removed a stream while our re-INVITE waits to be sent again: what it offers is of yesterday, and
+    /// is made anew.
+    pub(super) fn renew_after_glare(&mut self, work: &mut Work<'_>) {
+        let waits = |running: &Running| running.stage == Stage::Glare && running.stop.is_none();
+        let Some(command) =
+            self.running.as_ref().filter(|running| waits(running)).map(|running| running.queued.command)
+        else {
+            return;
+        };
+        self.cancel_reinvite(work);
+        if is_proposal(command) {
+            let timeout = self.timeout_of(work, command);
+            self.set_alarm(work, Alarm::Command, timeout);
+            if let Some(running) = &mut self.running {
+                running.stage = Stage::Ready;
+            }
+        } else if let Some(running) = self.running.take() {
+            self.clear_alarm(work, Alarm::Command);
+            self.wants_hold = self.on_hold_by_local;
+            self.queue.push_front(Queued { renewed: true, ..running.queued });
+        }
+    }
+
+    pub(super) fn cancel_reinvite(&mut self, work: &mut Work<'_>) {
         if let Some(dialog) = self.dialog {
             // Its final response may be on the way; then that is the outcome.
             let _ = self.step(work, Input::CancelReinvite(dialog));

@@ -13,6 +13,7 @@ use super::incoming::with_warning;
 use super::media_side::{Phase, media_type};
 use super::offered;
 use super::queue::Command;
+use super::restart::Asked;
 use super::work::{Alarm, Work};
 use crate::error::ClientError;
 use crate::media::StreamId;
@@ -79,6 +80,14 @@ impl Session {
         self.tell_streams(work);
     }
 
+    /// The indices of the m-lines that both sides have enabled.
+    fn enabled_lines(&self) -> Vec<usize> {
+        let agreement = self.exchange().and_then(OfferAnswer::agreement);
+        let lines = agreement.map(|agreement| (0..agreement.local.media.len(), agreement));
+        let enabled = lines.map(|(lines, agreement)| lines.filter(|index| agreement.is_enabled(*index)).collect());
+        enabled.unwrap_or_default()
+    }
+
     /// Whether both sides have agreed on an m-line of that kind.
     pub(super) fn has_line(&self, kind: StreamKind) -> bool {
         let Some(agreement) = self.exchange().and_then(OfferAnswer::agreement) else { return false };
@@ -95,10 +104,13 @@ impl Session {
         match offered::offer_of(&request) {
             Some(offer) => {
                 let streams = self.proposed_by(&offer);
-                if streams.is_empty() {
-                    self.answer_reinvite(work, transaction, &request, Some(&offer));
-                } else {
-                    self.got_proposal(work, transaction, request, offer, streams);
+                if !streams.is_empty() {
+                    return self.got_proposal(work, transaction, request, offer, streams);
+                }
+                let Some(dialog) = self.dialog else { return };
+                let asked = Asked { dialog, transaction, request, offer };
+                if let Some(asked) = self.wait_for_restart(work, asked) {
+                    self.answer_asked(work, asked);
                 }
             }
             None if request.body().is_empty() => {
@@ -112,6 +124,17 @@ impl Session {
         }
     }
 
+    /// Answers an offer that proposes nothing new.
+    pub(super) fn answer_asked(&mut self, work: &mut Work<'_>, asked: Asked) {
+        let Asked { dialog, transaction, request, offer } = asked;
+        match request.method() {
+            Method::Invite => {
+                self.answer_reinvite(work, transaction, &request, Some(&offer));
+            }
+            _ => self.answer_within(work, dialog, transaction, &request, &offer),
+        }
+    }
+
     /// Answers a re-INVITE with what we have. Whether it was accepted.
     pub(super) fn answer_reinvite(
         &mut self,
@@ -120,9 +143,10 @@ impl Session {
         request: &Request,
         offer: Option<&sdp::SessionDescription>,
     ) -> bool {
+        let enabled_before = self.enabled_lines();
         let Some(exchange) = self.exchange() else { return false };
         let description = match offer {
-            Some(offer) => self.capabilities().answer_in(exchange, offer),
+            Some(offer) => self.answer_to(exchange, offer),
             None => Ok(self.capabilities().offer_in(exchange)),
         };
         let Ok(description) = description else {
@@ -134,6 +158,9 @@ impl Session {
         call::introduce(response.headers_mut());
         let fits = response.set_body(&body.content_type, body.octets).is_ok();
         if fits && self.respond(work, transaction, response) {
+            if self.enabled_lines() != enabled_before {
+                self.renew_after_glare(work);
+            }
             return true;
         }
         let response = Response::to(request, StatusCode::SERVER_INTERNAL_ERROR);
@@ -154,14 +181,28 @@ impl Session {
         work: &mut Work<'_>,
         dialog: DialogKey,
         transaction: ServerKey,
-        request: &Request,
+        request: Request,
     ) {
-        let Some(offer) = offered::offer_of(request) else {
-            self.respond(work, transaction, Response::to(request, StatusCode::OK));
+        let Some(offer) = offered::offer_of(&request) else {
+            self.respond(work, transaction, Response::to(&request, StatusCode::OK));
             return;
         };
+        let asked = Asked { dialog, transaction, request, offer };
+        if let Some(asked) = self.wait_for_restart(work, asked) {
+            self.answer_asked(work, asked);
+        }
+    }
+
+    fn answer_within(
+        &mut self,
+        work: &mut Work<'_>,
+        dialog: DialogKey,
+        transaction: ServerKey,
+        request: &Request,
+        offer: &sdp::SessionDescription,
+    ) {
         let exchange = self.call.as_ref().and_then(|call| call.usage.offer_answer(dialog));
-        let answer = exchange.and_then(|exchange| self.capabilities().answer_in(exchange, &offer).ok());
+        let answer = exchange.and_then(|exchange| self.answer_to(exchange, offer).ok());
         let Some(answer) = answer else { return self.refuse_reinvite(work, transaction, request) };
         let body = Body::sdp(self.with_session_attributes(answer));
         let mut response = Response::to(request, StatusCode::OK);

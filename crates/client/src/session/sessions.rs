@@ -7,6 +7,7 @@ use sip_endpoint::{Event, ServerId};
 use sip_message::header::Replaces;
 use sip_message::{Flow, HeaderName, Method, Request, Response, StatusCode};
 
+use super::calling::Wanted;
 use super::core::Session;
 use super::incoming::Admitted;
 use super::media_side::stream_of;
@@ -16,6 +17,7 @@ use super::{Route, SessionId, SessionInfo, State, call};
 use crate::account::AccountId;
 use crate::error::ClientError;
 use crate::media::MediaEvent;
+use crate::notification::Party;
 use crate::streams::Streams;
 
 /// How many of those that are over are remembered.
@@ -43,9 +45,9 @@ impl Sessions {
         account: AccountId,
         callee: &str,
         routes: Vec<Route>,
-        streams: Streams,
+        wanted: Wanted,
     ) -> Result<SessionId, ClientError> {
-        let session = Session::connect(work, account, callee, routes, streams)?;
+        let session = Session::connect(work, account, callee, routes, wanted)?;
         let id = session.id;
         self.take(work, session);
         self.run_errands(work);
@@ -284,6 +286,7 @@ impl Sessions {
             session.is_indexed = true;
             self.by_call_id.entry(call_id.trim().into()).or_default().push(id);
         }
+        session.note_change(work);
         if session.is_finished() {
             self.forget(work, id);
         }
@@ -335,7 +338,8 @@ impl Sessions {
         let (account, target) = (asked.account, referral.target.clone());
         let call =
             TransferCall { of: id, replaces: referral.replaces.clone(), referred_by: referral.referred_by.clone() };
-        match Session::connect(work, account, target.as_str(), Vec::new(), Streams::audio()) {
+        let wanted = Wanted::Streams(Streams::audio());
+        match Session::connect(work, account, target.as_str(), Vec::new(), wanted) {
             Ok(mut session) => {
                 session.transfer_call = Some(call);
                 self.take(work, session);
@@ -357,7 +361,31 @@ impl Session {
             self.follow(work);
         }
         self.pump(work);
+        self.end_with_usage(work);
         self.watch_usage(work);
+    }
+
+    /// A dialog may end without a word that would end the session: the BYE of a callee whose 2xx comes behind it.
+    fn end_with_usage(&mut self, work: &mut Work<'_>) {
+        if !self.call.as_ref().is_some_and(|call| call.usage.is_over()) {
+            return;
+        }
+        match self.state {
+            State::Calling => self.fail_locally(work, None, "The call is over".into()),
+            State::Terminating => self.finish(work, Party::Local, None),
+            _ => {}
+        }
+    }
+
+    /// Notes whether it looks other than before.
+    fn note_change(&mut self, work: &mut Work<'_>) {
+        let (info, told) = (self.info(), work.books.has_told(self.id));
+        if self.shown.as_deref() != Some(&info) {
+            self.shown = Some(Box::new(info));
+            if !told {
+                work.books.changed.insert(self.id);
+            }
+        }
     }
 
     /// Whether nothing is left of it but what is to be remembered.

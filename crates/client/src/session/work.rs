@@ -1,7 +1,7 @@
 //! What a session works with in one step, and the books that all sessions keep together.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +37,10 @@ pub(crate) struct Books {
     pub(crate) servers: Index<ServerId, (SessionId, ServerKey)>,
     pub(crate) streams: BTreeMap<StreamId, SessionId>,
     pub(crate) errands: VecDeque<Errand>,
+    /// Of which something has changed that was not told.
+    pub(crate) changed: BTreeSet<SessionId>,
+    /// Those that have told something in this step: whoever hears of it looks at them anyway.
+    told: BTreeSet<SessionId>,
     timers: Index<TimerId, (SessionId, Alarm)>,
     last_session: u64,
     last_stream: u64,
@@ -65,6 +69,14 @@ pub(crate) enum Alarm {
     Transfer,
     /// What follows a REFER has something to do.
     Notifier,
+    /// Somebody writes, or does not write any more.
+    Composing,
+    /// The media side does not say how an offer is to be answered.
+    Restart,
+    /// A file has come, and its sender does not end the session.
+    Farewell,
+    /// The connection of a stream is lost, and the peer says nothing of it.
+    Loss,
 }
 
 /// What a session wants of another one; done when its own step is over.
@@ -93,6 +105,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn post(&mut self, session: SessionId, data: Data) {
+        self.books.told.insert(session);
         self.notices.post(self.now, Sender::Session(session), data);
     }
 
@@ -133,6 +146,11 @@ impl Books {
     /// Whose timer has fired, and what it was for.
     pub(crate) fn fired(&mut self, timer: TimerId) -> Option<(SessionId, Alarm)> {
         self.timers.remove(&timer)
+    }
+
+    /// Whether a session has told something since this was last asked.
+    pub(crate) fn has_told(&mut self, session: SessionId) -> bool {
+        self.told.remove(&session)
     }
 
     /// Whether nothing is left of any session. What waits to be taken by the driver does not count.

@@ -83,6 +83,9 @@ impl Media {
     pub(super) fn obey(&self, command: MediaCommand) {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         match &command {
+            MediaCommand::PrepareChat { .. } | MediaCommand::SendChat { .. } | MediaCommand::SetNickname { .. } => {
+                return;
+            }
             MediaCommand::Prepare { stream, plan, .. } => {
                 let input = devices.input.clone().unwrap_or_else(|| plan.audio.input.clone());
                 let output = devices.output.clone().unwrap_or_else(|| plan.audio.output.clone());
@@ -93,7 +96,9 @@ impl Media {
         }
         let command = self.ordered(command, &devices);
         drop(devices);
-        self.send(command);
+        if let Some(command) = command {
+            self.send(command);
+        }
     }
 
     pub(super) fn statistics(&self, stream: StreamId) -> Option<AudioStatistics> {
@@ -152,9 +157,12 @@ impl Media {
         }
     }
 
-    fn ordered(&self, command: MediaCommand, devices: &Devices) -> driver::MediaCommand {
+    fn ordered(&self, command: MediaCommand, devices: &Devices) -> Option<driver::MediaCommand> {
         use driver::MediaCommand as To;
-        match command {
+        Some(match command {
+            MediaCommand::PrepareChat { .. } | MediaCommand::SendChat { .. } | MediaCommand::SetNickname { .. } => {
+                return None;
+            }
             MediaCommand::Prepare { stream, session, plan } => {
                 let mut plan = planned(*plan);
                 if let Some((_, input, output)) = devices.streams.iter().find(|(known, ..)| *known == stream) {
@@ -181,7 +189,7 @@ impl Media {
                 To::Play { session: SessionKey(session.0), sound: sounding(sound) }
             }
             MediaCommand::Close { stream } => To::Close { stream: StreamKey(stream.0) },
-        }
+        })
     }
 }
 
