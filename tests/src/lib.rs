@@ -6,6 +6,9 @@ mod manual {
     #[doc = include_str!("../../docs/manual/applications.md")]
     mod applications {}
 
+    #[doc = include_str!("../../docs/manual/chat.md")]
+    mod chat {}
+
     #[doc = include_str!("../../docs/manual/client.md")]
     mod client {}
 

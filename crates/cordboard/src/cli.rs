@@ -29,6 +29,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Call somebody: `cordboard call sip:echo@127.0.0.1`.
     Call(Box<args::CallArgs>),
+    /// Chat with somebody: `cordboard chat alice@example.com`.
+    Chat(Box<args::ChatArgs>),
+    /// Send somebody a file.
+    SendFile(Box<args::SendFileArgs>),
     /// Answer calls.
     Answer(Box<args::AnswerArgs>),
     /// Register an account and say how that went.
@@ -71,6 +75,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
         Command::Serve(args) => serve(args),
         Command::Call(args) => phone(PhoneCommand::Call(args)),
+        Command::Chat(args) => phone(PhoneCommand::Chat(args)),
+        Command::SendFile(args) => phone(PhoneCommand::SendFile(args)),
         Command::Answer(args) => phone(PhoneCommand::Answer(args)),
         Command::Register(args) => phone(PhoneCommand::Register(args)),
         Command::Message(args) => phone(PhoneCommand::Message(args)),

@@ -4,22 +4,27 @@
 //!   Engine, Account, Session ── orders ──► worker: client::Client on a shard of the stack ◄──► sockets (signalling)
 //!        ▲                                   │ commands          ▲ events
 //!        └──────── notifications ────────────┤                   │
-//!                                            └──► media engine: RTP, devices, files
+//!                                            ├──► media engine: RTP, devices, files
+//!                                            └──► MSRP engine: chat, files
 //! ```
 //!
 //! Nothing of it is global: many engines run in one process.
 
 mod account;
 mod bonjour;
+mod chat;
+mod check;
 mod desk;
 mod hub;
 mod media;
 mod notifications;
+mod relay;
 mod session;
 mod worker;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +38,7 @@ pub use account::{Account, AccountManager};
 pub use notifications::Notifications;
 pub use session::{Session, SessionManager};
 
+pub(crate) use check::{check, check_account};
 pub(crate) use worker::new_instance;
 
 use bonjour::Neighbourhood;
@@ -51,6 +57,8 @@ pub enum EngineError {
     Media(Box<str>),
     /// The system gives no random numbers, so that nothing could be kept secret.
     NoRandomness(getrandom::Error),
+    /// A file that was to be sent can't be read.
+    File(PathBuf, Box<str>),
     /// No address of this machine can be used.
     NoAddress,
     /// The engine has stopped.
@@ -66,6 +74,7 @@ impl fmt::Display for EngineError {
             EngineError::Start(error) => error.fmt(f),
             EngineError::Media(why) => write!(f, "media did not start: {why}"),
             EngineError::NoRandomness(error) => write!(f, "the system gives no random numbers: {error}"),
+            EngineError::File(path, why) => write!(f, "{}: {why}", path.display()),
             EngineError::NoAddress => f.write_str("no address of this machine can be used"),
             EngineError::Stopped => f.write_str("the engine has stopped"),
             EngineError::Client(error) => error.fmt(f),
@@ -100,6 +109,7 @@ impl Engine {
 
     /// Starts, with what has no place in settings.
     pub async fn start_with(settings: Settings, options: EngineOptions) -> Result<Engine, EngineError> {
+        check(&settings)?;
         let (told, tell) = tokio::sync::oneshot::channel();
         let bonjour = settings.bonjour.enabled;
         // Binding waits for threads; whoever called may be one that must not wait.
@@ -147,6 +157,7 @@ impl Engine {
 
     /// Takes other general settings for what begins from now on; what is bound stays bound.
     pub async fn set_settings(&self, settings: Settings) -> Result<(), EngineError> {
+        check(&settings)?;
         self.desk.ask(move |worker, _, _| worker.client.set_settings(settings)).await
     }
 
@@ -195,4 +206,6 @@ pub struct EngineOptions {
     pub tap: Option<Arc<dyn sip_stack::Tap>>,
     /// Sees every packet of media that is sent and received, and every key.
     pub media_tap: Option<Arc<dyn ::media::driver::Tap>>,
+    /// Sees the octets of every MSRP connection, in clear.
+    pub chat_tap: Option<Arc<dyn msrp::driver::Tap>>,
 }

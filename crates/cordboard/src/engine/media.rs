@@ -10,11 +10,10 @@ use client::session::SessionId;
 use client::settings::{self, Settings};
 use client::{Data, Sender};
 use media::driver::{self, MediaEngine, MediaHandle, MediaSettings, SessionKey, StreamKey};
-use media::pcm::SampleRate;
 use media::stream as audio;
 
-use super::EngineError;
 use super::hub::Hub;
+use super::{EngineError, check};
 
 /// The media engine of an engine, and what every stream is made with.
 #[derive(Clone)]
@@ -51,7 +50,7 @@ impl Media {
     ) -> Result<Media, EngineError> {
         let wanted = MediaSettings {
             ports: settings.rtp.ports,
-            rate: rate(settings.audio.sample_rate)?,
+            rate: check::rate(settings.audio.sample_rate)?,
             timeout: settings.rtp.timeout,
             alert: settings.audio.alert.clone(),
             tap,
@@ -200,13 +199,6 @@ fn played(players: &Players, stream: StreamId, error: Option<Arc<str>>) {
     drop(players);
     let data = Data::WavePlayerDidEnd { file_name: playing.file, error };
     playing.hub.post_now(Sender::Session(playing.session), data);
-}
-
-fn rate(hertz: u32) -> Result<SampleRate, EngineError> {
-    SampleRate::from_hertz(hertz).ok_or_else(|| {
-        let why = format!("audio.sample_rate: {hertz} is none; there are 8000, 16000, 32000 and 48000");
-        EngineError::Settings(why.into())
-    })
 }
 
 fn planned(plan: AudioPlan) -> audio::StreamPlan {

@@ -11,6 +11,7 @@ use client::{ClientError, Streams};
 use sip_message::StatusCode;
 use tokio::sync::watch;
 
+use super::chat;
 use super::hub::Line;
 use super::notifications::Notifications;
 use super::{Engine, EngineError};
@@ -124,14 +125,36 @@ impl Session {
 
     /// Calls over these routes, tried in order until one answers.
     pub async fn connect_by(&self, callee: &str, routes: Vec<Route>, streams: Streams) -> Result<(), EngineError> {
-        if self.id.get().is_some() {
-            let state = self.state();
-            return Err(ClientError::IllegalState { method: "connect", state }.into());
+        self.is_unused("connect")?;
+        let callee = callee.to_owned();
+        self.begin(move |client, now, endpoint, account| {
+            client.connect(now, endpoint, account, &callee, routes, streams)
+        })
+        .await
+    }
+
+    fn is_unused(&self, method: &'static str) -> Result<(), EngineError> {
+        match self.id.get() {
+            Some(_) => Err(ClientError::IllegalState { method, state: self.state() }.into()),
+            None => Ok(()),
         }
-        let (account, callee) = (self.account, callee.to_owned());
+    }
+
+    async fn begin(
+        &self,
+        begin: impl FnOnce(
+            &mut client::Client,
+            std::time::Instant,
+            &mut sip_endpoint::Endpoint,
+            AccountId,
+        ) -> Result<SessionId, ClientError>
+        + Send
+        + 'static,
+    ) -> Result<(), EngineError> {
+        let account = self.account;
         let (slot, line) = (self.id.clone(), self.unconnected.clone());
         let called = self.engine.desk.ask(move |worker, now, endpoint| {
-            let id = worker.client.connect(now, endpoint, account, &callee, routes, streams)?;
+            let id = begin(&mut worker.client, now, endpoint, account)?;
             // Before the notifications are taken out of the client, so that none goes to another line.
             if let Some(line) = line.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 worker.hub.open(id, line);
@@ -197,6 +220,70 @@ impl Session {
             .desk
             .ask(move |worker, now, endpoint| worker.client.send_message(now, endpoint, id, content, &content_type));
         Ok(sent.await??)
+    }
+
+    /// Sends a message to one of those in a room alone (RFC 7701 §6): to an address, as it stands in the `From` of what came
+    /// from them.
+    pub async fn send_private_message(
+        &self,
+        recipient: &str,
+        content: &str,
+        content_type: &str,
+    ) -> Result<Arc<str>, EngineError> {
+        let id = self.id()?;
+        let content = bytes::Bytes::from(content.to_owned());
+        let (recipient, content_type) = (recipient.to_owned(), content_type.to_owned());
+        let sent = self.engine.desk.ask(move |worker, now, endpoint| {
+            worker.client.send_private_message(now, endpoint, id, &recipient, content, &content_type)
+        });
+        Ok(sent.await??)
+    }
+
+    /// Tells the peer that our user writes, or has given it up (RFC 3994). To be said with every key: it is sent as often as
+    /// is due.
+    pub async fn set_composing(&self, is_active: bool) -> Result<(), EngineError> {
+        self.order(move |client, now, endpoint, id| client.set_composing(now, endpoint, id, is_active)).await
+    }
+
+    /// Tells whoever sent this message that our user has seen it, if it asked for that and the settings allow it (RFC 5438).
+    pub async fn message_was_displayed(&self, message_id: &str) -> Result<(), EngineError> {
+        let message_id = message_id.to_owned();
+        self.order(move |client, now, endpoint, id| client.message_was_displayed(now, endpoint, id, &message_id)).await
+    }
+
+    /// Asks the room to know us by this nickname, or by none if it is empty (RFC 7701 §7). One of `ChatStreamDidSetNickname`
+    /// and `ChatStreamDidNotSetNickname` follows.
+    pub async fn set_nickname(&self, nickname: &str) -> Result<(), EngineError> {
+        let nickname = nickname.to_owned();
+        self.order(move |client, now, endpoint, id| client.set_nickname(now, endpoint, id, &nickname)).await
+    }
+
+    /// Sends somebody a file, in this session, which is for that alone (RFC 5547). Reads it through before, for its hash.
+    /// `FileTransferHandlerProgress` and one `FileTransferHandlerDidEnd` tell how it goes.
+    pub async fn send_file(&self, callee: &str, path: impl AsRef<Path>) -> Result<(), EngineError> {
+        self.send_file_by(callee, Vec::new(), path).await
+    }
+
+    /// Sends a file over these routes, tried in order until one answers.
+    pub async fn send_file_by(
+        &self,
+        callee: &str,
+        routes: Vec<Route>,
+        path: impl AsRef<Path>,
+    ) -> Result<(), EngineError> {
+        self.is_unused("send_file")?;
+        let path = path.as_ref().to_owned();
+        let (told, tell) = tokio::sync::oneshot::channel();
+        let of = path.clone();
+        // As long as the disk takes; whoever called may be one that must not wait.
+        std::thread::spawn(move || drop(told.send(chat::described_file(&of))));
+        let described = tell.await.map_err(|_| EngineError::Stopped)?;
+        let file = described.map_err(|error| EngineError::File(path.clone(), error.to_string().into()))?;
+        let callee = callee.to_owned();
+        self.begin(move |client, now, endpoint, account| {
+            client.send_file(now, endpoint, account, &callee, routes, file, path)
+        })
+        .await
     }
 
     /// Proposes audio; returns when the peer has answered.

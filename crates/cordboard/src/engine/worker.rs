@@ -20,6 +20,7 @@ use sip_transport::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::chat::Chat;
 use super::desk::{Desk, Orders};
 use super::hub::Hub;
 use super::media::Media;
@@ -35,6 +36,7 @@ pub(super) struct Threads {
     stack: Mutex<Option<Stack>>,
     listeners: Vec<(Transport, SocketAddr)>,
     media: Media,
+    chat: Chat,
 }
 
 impl Threads {
@@ -54,6 +56,7 @@ impl Threads {
             stack.drain(Duration::ZERO);
             let _ = stack.join();
         }
+        self.chat.stop();
         self.media.stop();
     }
 }
@@ -64,13 +67,16 @@ pub(super) fn start(settings: Settings, options: EngineOptions) -> Result<(Desk,
     let (desk, orders) = Desk::new(hub.clone());
     let (tell, told) = mpsc::unbounded_channel();
     let bell = orders.bell.clone();
-    let media = Media::start(&settings, options.media_tap, move |event| {
-        // Few per stream, and never more than its peer's digits and its user's orders: the queue needs no bound.
+    let tell = move |event| {
+        // Few per stream, and never more than its peer's digits and its user's orders; of chat, what MSRP's limits let be
+        // under way: the queue needs no bound.
         let _ = tell.send(event);
         if let Some(bell) = bell.get() {
             Waker::wake_by_ref(bell);
         }
-    })?;
+    };
+    let media = Media::start(&settings, options.media_tap, tell.clone())?;
+    let chat = Chat::start(&settings, options.chat_tap, tell)?;
     let config = StackConfig {
         transports: transports(&settings)?,
         endpoint: EndpointConfig {
@@ -87,7 +93,7 @@ pub(super) fn start(settings: Settings, options: EngineOptions) -> Result<(Desk,
     let instance = options.instance.unwrap_or(new_instance()?);
     let ends = Arc::new(Mutex::new(Some((orders, told))));
     let worker = {
-        let media = media.clone();
+        let (media, chat) = (media.clone(), chat.clone());
         move |_| {
             let epoch = Epoch { instant: Instant::now(), time: SystemTime::now() };
             let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -96,6 +102,7 @@ pub(super) fn start(settings: Settings, options: EngineOptions) -> Result<(Desk,
                 client: Client::new(settings.clone(), epoch, &instance),
                 hub: hub.clone(),
                 media: media.clone(),
+                chat: chat.clone(),
                 orders,
                 media_events,
                 outcomes: HashMap::new(),
@@ -105,7 +112,7 @@ pub(super) fn start(settings: Settings, options: EngineOptions) -> Result<(Desk,
     };
     let stack = Stack::start(config, worker).map_err(EngineError::Start)?;
     let listeners = stack.listeners().to_vec();
-    Ok((desk, Threads { stack: Mutex::new(Some(stack)), listeners, media }))
+    Ok((desk, Threads { stack: Mutex::new(Some(stack)), listeners, media, chat }))
 }
 
 /// The client with what surrounds it.
@@ -113,6 +120,7 @@ pub(super) struct Worker {
     pub(super) client: Client,
     pub(super) hub: Hub,
     media: Media,
+    chat: Chat,
     orders: Orders,
     media_events: mpsc::UnboundedReceiver<MediaEvent>,
     outcomes: HashMap<CommandId, oneshot::Sender<Result<(), ClientError>>>,
@@ -168,6 +176,13 @@ impl Worker {
         stream.ok_or(EngineError::Client(ClientError::NoStream(client::StreamKind::Audio)))
     }
 
+    fn hear_media(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        while let Ok(event) = self.media_events.try_recv() {
+            self.client.media_event(now, endpoint, event);
+            self.settle();
+        }
+    }
+
     /// Carries out what the client has to say, until it has nothing more.
     fn settle(&mut self) {
         while let Some(command) = self.client.poll_media() {
@@ -178,7 +193,18 @@ impl Worker {
                 MediaCommand::Close { stream } => self.streams.retain(|_, known| known != stream),
                 _ => {}
             }
-            self.media.obey(command);
+            match &command {
+                MediaCommand::PrepareChat { .. } | MediaCommand::SendChat { .. } | MediaCommand::SetNickname { .. } => {
+                    self.chat.obey(command);
+                }
+                MediaCommand::Apply { stream, .. } | MediaCommand::Close { stream } if self.chat.knows(*stream) => {
+                    self.chat.obey(command);
+                }
+                _ => self.media.obey(command),
+            }
+        }
+        while let Some(session) = self.client.take_changed() {
+            self.show(session);
         }
         while let Some(notification) = self.client.poll_notification() {
             // What a session looks like is shown before it is told what has happened.
@@ -199,6 +225,8 @@ impl TransactionUser for Worker {
     type Message = ();
 
     fn event(&mut self, now: Instant, endpoint: &mut Endpoint, event: Event, _: &mut Vec<()>) {
+        // What media has seen before the peer spoke comes first: the end of a file before the BYE that follows it.
+        self.hear_media(now, endpoint);
         self.client.event(now, endpoint, event, &mut Vec::new());
         self.settle();
     }
@@ -221,10 +249,7 @@ impl TransactionUser for Worker {
     }
 
     fn woken(&mut self, now: Instant, endpoint: &mut Endpoint, _: &mut Vec<()>) {
-        while let Ok(event) = self.media_events.try_recv() {
-            self.client.media_event(now, endpoint, event);
-            self.settle();
-        }
+        self.hear_media(now, endpoint);
         while let Ok(order) = self.orders.queue.try_recv() {
             order(self, now, endpoint);
             self.settle();

@@ -39,6 +39,9 @@ pub struct OutputArgs {
     /// Write statistics of the audio to this file every second, as JSON lines (`-`: the standard error).
     #[arg(long, value_name = "FILE")]
     pub trace_rtp: Option<PathBuf>,
+    /// Write every octet of chats and files to this file (`-`: the standard error).
+    #[arg(long, value_name = "FILE")]
+    pub trace_msrp: Option<PathBuf>,
     /// Capture signalling and media as .pcapng, with the session keys: signalling in clear, media as on the wire.
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
@@ -61,7 +64,7 @@ pub struct ScriptArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
     /// What must have happened for the exit code to be 0; repeatable. `answered`, `busy`, `rejected`, a status such as
-    /// `486`, `audio`, `silence`, `encrypted`, `tone:440`, `dtmf:123#`, `codec:opus`, `mos:4.0`, `ended-by:remote`.
+    /// `486`, `audio`, `silence`, `encrypted`, `tone:440`, `dtmf:123#`, `codec:opus`, `mos:4.0`, `message:TEXT`, `ended-by:remote`.
     #[arg(long, value_name = "WHAT")]
     pub expect: Vec<String>,
     /// Where our audio comes from: `silence`, `tone:440`, `file:a.wav`, `pipe:-`, `sound`.
@@ -115,6 +118,57 @@ pub struct CallArgs {
     pub output: OutputArgs,
 }
 
+/// The arguments of `cordboard chat`.
+#[derive(Args, Clone, Debug)]
+pub struct ChatArgs {
+    /// With whom: `alice@example.com`, a user of the account's domain, or a room.
+    #[arg(value_name = "URI")]
+    pub to: String,
+    /// Say this and end when it has arrived; repeatable. Without it, what is typed is said, or the lines of the standard
+    /// input; a line `/help` lists what else can be typed.
+    #[arg(long, value_name = "TEXT")]
+    pub message: Vec<String>,
+    /// End after so many seconds of it.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// What must have happened for the exit code to be 0; repeatable. `delivered`, `message:TEXT` (one that contains that
+    /// has come), `answered`, `busy`, `rejected`, a status such as `486`, `ended-by:remote`.
+    #[arg(long, value_name = "WHAT")]
+    pub expect: Vec<String>,
+    /// Give up when it has not been answered for so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub ring: Option<Duration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub account: AccountArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub output: OutputArgs,
+}
+
+impl ChatArgs {
+    pub(super) fn script(&self) -> ScriptArgs {
+        ScriptArgs { expect: self.expect.clone(), ..ScriptArgs::default() }
+    }
+}
+
+/// The arguments of `cordboard send-file`.
+#[derive(Args, Clone, Debug)]
+pub struct SendFileArgs {
+    /// To whom.
+    #[arg(value_name = "URI")]
+    pub to: String,
+    /// Which file. How far it is, is shown on a terminal, and told every five seconds elsewhere.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub account: AccountArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub output: OutputArgs,
+}
+
 /// The arguments of `cordboard answer`.
 #[derive(Args, Clone, Debug)]
 pub struct AnswerArgs {
@@ -124,9 +178,15 @@ pub struct AnswerArgs {
     /// Reject every call with this status.
     #[arg(long, value_name = "STATUS", conflicts_with = "auto_answer")]
     pub reject: Option<u16>,
-    /// Send back what the caller says.
+    /// Send back what the caller says, and writes.
     #[arg(long)]
     pub mirror: bool,
+    /// Take chats, too.
+    #[arg(long)]
+    pub chat: bool,
+    /// Take files, too, into this folder; no file that is there is overwritten.
+    #[arg(long, value_name = "FOLDER")]
+    pub files: Option<PathBuf>,
     /// End after so many calls; otherwise go on until Ctrl-C.
     #[arg(long, value_name = "NUMBER")]
     pub calls: Option<u32>,
@@ -170,6 +230,9 @@ pub struct MessageArgs {
     /// Its Content-Type.
     #[arg(long = "type", value_name = "TYPE", default_value = "text/plain;charset=UTF-8")]
     pub content_type: String,
+    /// Send it over a chat of its own (MSRP), and not as a MESSAGE.
+    #[arg(long)]
+    pub msrp: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub account: AccountArgs,

@@ -109,6 +109,13 @@ impl Call {
             }
             Data::SessionDidChangeEncryption { encryption } => self.findings.encrypted |= encryption.is_some(),
             Data::SessionGotDtmf { digit } => self.findings.digits.push(*digit),
+            Data::SessionGotMessage { content, content_type, .. } => {
+                self.findings.messages.push(lines::text_of(content, content_type));
+            }
+            Data::FileTransferHandlerDidEnd { file_name, error: None } => {
+                let name = file_name.as_ref().and_then(|path| path.file_name());
+                self.findings.files.extend(name.map(|name| name.to_string_lossy().into_owned()));
+            }
             Data::SessionDidFail { code, reason, .. } => {
                 self.findings.status = *code;
                 if self.findings.answered {

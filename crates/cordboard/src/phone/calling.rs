@@ -53,9 +53,16 @@ pub(super) async fn answer(mut args: AnswerArgs) -> Result<Outcome, Stop> {
         let status = StatusCode::new(code).filter(|status| status.code() >= 300);
         status.ok_or_else(|| Stop::usage(format!("--reject: {code} rejects nothing; 486 says busy, 603 declined")))
     });
-    let answering = Answering { by_itself: args.auto_answer, reject: reject.transpose()?, calls: args.calls };
+    let answering = Answering {
+        by_itself: args.auto_answer,
+        reject: reject.transpose()?,
+        calls: args.calls,
+        streams: Streams { audio: true, chat: args.chat, file: args.files.is_some() },
+    };
+    let files = args.files.as_ref().map(std::path::absolute).transpose();
+    let files = files.map_err(|error| Stop::usage(format!("--files: {error}")))?;
     let port = args.port;
-    let started = ready(
+    let mut started = ready(
         &mut args.script,
         &mut script,
         |script| Wishes { register: true, script: Some(script), port, usual_port: Some(SIP_PORT) },
@@ -63,6 +70,10 @@ pub(super) async fn answer(mut args: AnswerArgs) -> Result<Outcome, Stop> {
         &args.output,
     )
     .await?;
+    if files.is_some() {
+        started.settings.file_transfer.directory = files;
+        started.engine.set_settings(started.settings.clone()).await?;
+    }
     let (view, keys) = view(&args.output)?;
     if let View::Lines = view {
         for (transport, addr) in started.engine.listeners() {
@@ -105,13 +116,15 @@ fn statistics(output: &OutputArgs) -> Result<Option<Trace>, Stop> {
     output.trace_rtp.as_ref().map(open).transpose()
 }
 
+/// No screen.
+pub(super) fn plain_view(output: &OutputArgs) -> View {
+    if output.json { View::Json } else { View::Lines }
+}
+
 /// The live screen where there is a terminal to show it on.
-fn view(output: &OutputArgs) -> Result<(View, Option<mpsc::Receiver<Key>>), Stop> {
-    if output.json {
-        return Ok((View::Json, None));
-    }
-    if output.no_tui || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Ok((View::Lines, None));
+pub(super) fn view(output: &OutputArgs) -> Result<(View, Option<mpsc::Receiver<Key>>), Stop> {
+    if output.json || output.no_tui || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Ok((plain_view(output), None));
     }
     let (screen, keys) = Screen::open().map_err(Stop::unavailable)?;
     Ok((View::Screen(Box::new(screen)), Some(keys)))
@@ -121,6 +134,17 @@ fn view(output: &OutputArgs) -> Result<(View, Option<mpsc::Receiver<Key>>), Stop
 async fn conclude(started: Started, mut desk: Desk, script: &Script, worked: Outcome) -> Result<Outcome, Stop> {
     // The terminal is the user's again before anything more is said.
     desk.close_view();
+    conclude_calls(started, desk.calls(), desk.was_interrupted(), script, worked).await
+}
+
+/// Stops the engine, and judges calls that are over.
+pub(super) async fn conclude_calls(
+    started: Started,
+    calls: &[Call],
+    interrupted: bool,
+    script: &Script,
+    worked: Outcome,
+) -> Result<Outcome, Stop> {
     // What is heard is written to its end when the engine has stopped.
     started.stop().await?;
     if worked != Outcome::Done {
@@ -130,7 +154,6 @@ async fn conclude(started: Started, mut desk: Desk, script: &Script, worked: Out
     if let Some(ours) = script.heard.as_ref().filter(|file| file.starts_with(std::env::temp_dir())) {
         let _ = std::fs::remove_file(ours);
     }
-    let calls = desk.calls();
     let unmet = |call: &Call| {
         let mut findings = call.findings.clone();
         findings.tone = tone;
@@ -146,14 +169,12 @@ async fn conclude(started: Started, mut desk: Desk, script: &Script, worked: Out
             return Ok(Outcome::Done);
         }
     }
-    Ok(calls
-        .iter()
-        .map(|call| judged(call, desk.was_interrupted()))
-        .find(|outcome| *outcome != Outcome::Done)
-        .unwrap_or(match desk.was_interrupted() && calls.is_empty() {
+    Ok(calls.iter().map(|call| judged(call, interrupted)).find(|outcome| *outcome != Outcome::Done).unwrap_or(
+        match interrupted && calls.is_empty() {
             true => Outcome::Interrupted,
             false => Outcome::Done,
-        }))
+        },
+    ))
 }
 
 /// How a call went that nothing in particular was expected of.

@@ -11,6 +11,7 @@ use super::args::{AccountsArgs, AccountsCommand, SettingsArgs, SettingsCommand};
 use super::assign::{assign, get, paths};
 use super::files::{Files, without_defaults};
 use crate::config::{ConfigError, nearest};
+use crate::engine::{self, EngineError};
 
 /// Carries out `cordboard accounts`.
 pub(super) fn accounts(args: AccountsArgs, say: impl Fn(&str)) -> Result<(), ConfigError> {
@@ -25,6 +26,7 @@ pub(super) fn accounts(args: AccountsArgs, say: impl Fn(&str)) -> Result<(), Con
             }
             let plain = AccountSettings { id: address.to_owned(), ..AccountSettings::default() };
             let mut account = assign(&plain, &plain, &set)?;
+            engine::check_account(&account).map_err(unusable)?;
             if !no_password && account.auth.password.is_empty() {
                 account.auth.password = password(&format!("Password of {address}: "))
                     .map_err(|error| ConfigError::new(format!("the password can't be read: {error}")))?;
@@ -77,17 +79,23 @@ pub(super) fn settings(args: SettingsArgs, say: impl Fn(&str)) -> Result<(), Con
             let account = chosen(&accounts, &address)?.clone();
             let default = AccountSettings { id: account.id.clone(), ..AccountSettings::default() };
             if let Some(changed) = obey(command, &account, &default, say)? {
+                engine::check_account(&changed).map_err(unusable)?;
                 let path = files.account_file(&account.id);
                 files.write(&path, &text_of(&changed, &AccountSettings::default())?)?;
             }
         }
         None => {
             if let Some(changed) = obey(command, &stored(&files)?, &Settings::default(), say)? {
+                engine::check(&changed).map_err(unusable)?;
                 files.write(&files.settings_file(), &text_of(&changed, &Settings::default())?)?;
             }
         }
     }
     Ok(())
+}
+
+fn unusable(error: EngineError) -> ConfigError {
+    ConfigError::new(error.to_string())
 }
 
 /// The account that is called so, or whose address begins so.

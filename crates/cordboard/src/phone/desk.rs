@@ -46,6 +46,8 @@ pub(super) struct Answering {
     pub(super) reject: Option<StatusCode>,
     /// After how many it is enough.
     pub(super) calls: Option<u32>,
+    /// What is taken of what callers propose.
+    pub(super) streams: Streams,
 }
 
 /// What somebody is asked for.
@@ -213,9 +215,13 @@ impl Desk {
                 self.order(at, "not transferred", |session| async move { session.accept_transfer().await });
             }
             Data::SessionGotStreamProposal { proposer: client::Party::Remote, streams } => {
-                let streams = *streams;
-                self.order(at, "not accepted", move |session| async move {
-                    session.accept_proposal(Streams { chat: false, ..streams }).await
+                let streams = self.taken_of(*streams);
+                self.order(at, "not accepted", move |session| async move { session.accept_proposal(streams).await });
+            }
+            Data::SessionGotMessage { content, content_type, .. } if self.script.mirror => {
+                let (text, content_type) = (String::from_utf8_lossy(content).into_owned(), content_type.to_string());
+                self.order(at, "not sent back", move |session| async move {
+                    session.send_message(&text, &content_type).await.map(drop)
                 });
             }
             Data::SessionDidEnd { .. } => self.look_elsewhere(),
@@ -467,7 +473,24 @@ impl Desk {
                 self.order(other, "not held", |session| async move { session.hold().await });
             }
         }
-        self.order(at, "not answered", |session| async move { session.accept(Streams::audio()).await });
+        let proposed = self.calls[at].session.info().map_or(Streams::audio(), |info| info.proposed_streams);
+        let streams = self.taken_of(proposed);
+        if streams.is_empty() {
+            return self.order(at, "not rejected", |session| async move {
+                session.reject_with(StatusCode::NOT_ACCEPTABLE_HERE).await
+            });
+        }
+        self.order(at, "not answered", move |session| async move { session.accept(streams).await });
+    }
+
+    /// What is taken of what is proposed.
+    fn taken_of(&self, proposed: Streams) -> Streams {
+        let taken = self.answering.map_or(Streams::audio(), |answering| answering.streams);
+        Streams {
+            audio: proposed.audio && taken.audio,
+            chat: proposed.chat && taken.chat,
+            file: proposed.file && taken.file,
+        }
     }
 
     fn perform(&mut self, at: usize) {
@@ -496,7 +519,7 @@ impl Desk {
 }
 
 /// A key, or nothing for ever where nobody presses any.
-async fn next_key(keys: &mut Option<mpsc::Receiver<Key>>) -> Key {
+pub(super) async fn next_key(keys: &mut Option<mpsc::Receiver<Key>>) -> Key {
     if let Some(open) = keys
         && let Some(key) = open.recv().await
     {

@@ -31,6 +31,12 @@ pub(super) enum Expectation {
     Codec(String),
     /// The audio was at least so good.
     Mos(f32),
+    /// Every message of ours has arrived, and there was one.
+    Delivered,
+    /// A message came with this in it.
+    Message(String),
+    /// A file of this name came, or was taken.
+    File(String),
     /// This side ended the call.
     EndedBy(Party),
 }
@@ -54,6 +60,14 @@ pub(super) struct Findings {
     pub(super) codec: Option<String>,
     /// The worst opinion score while it was up.
     pub(super) mos: Option<f32>,
+    /// The messages that came.
+    pub(super) messages: Vec<String>,
+    /// How many of ours have arrived.
+    pub(super) delivered: u32,
+    /// How many have not.
+    pub(super) undelivered: u32,
+    /// The files that came, or were taken.
+    pub(super) files: Vec<String>,
     /// Who ended it.
     pub(super) ended_by: Option<Party>,
 }
@@ -65,6 +79,11 @@ impl Expectation {
     /// Whether it can only be known from what was heard.
     pub(super) fn listens(&self) -> bool {
         matches!(self, Expectation::Tone(_))
+    }
+
+    /// Whether it is about what is written.
+    pub(super) fn is_of_messages(&self) -> bool {
+        matches!(self, Expectation::Message(_) | Expectation::Delivered)
     }
 
     /// Whether it was met.
@@ -82,6 +101,9 @@ impl Expectation {
             Expectation::Digits(wanted) => found.digits.contains(wanted),
             Expectation::Codec(wanted) => found.codec.as_ref().is_some_and(|codec| codec.eq_ignore_ascii_case(wanted)),
             Expectation::Mos(wanted) => found.mos.is_some_and(|mos| mos >= *wanted),
+            Expectation::Delivered => found.delivered > 0 && found.undelivered == 0,
+            Expectation::Message(wanted) => found.messages.iter().any(|message| message.contains(wanted)),
+            Expectation::File(wanted) => found.files.contains(wanted),
             Expectation::EndedBy(party) => found.ended_by == Some(*party),
         }
     }
@@ -106,6 +128,9 @@ impl Expectation {
             Expectation::Digits(_) => format!("digits {:?}", found.digits),
             Expectation::Codec(_) => or_none(found.codec.clone()),
             Expectation::Mos(_) => or_none(found.mos.map(|mos| format!("{mos:.1}"))),
+            Expectation::Delivered => format!("{} delivered and {} not", found.delivered, found.undelivered),
+            Expectation::Message(_) => format!("messages {:?}", found.messages),
+            Expectation::File(_) => format!("files {:?}", found.files),
             Expectation::EndedBy(_) => or_none(found.ended_by.map(|party| party.name().to_owned())),
         }
     }
@@ -118,7 +143,8 @@ impl FromStr for Expectation {
         let bad = || {
             format!(
                 "{text:?} can't be expected: there are answered, busy, rejected, a status such as 486, audio, silence, \
-                 encrypted, tone:440, dtmf:123#, codec:opus, mos:4.0 and ended-by:remote"
+                 encrypted, tone:440, dtmf:123#, codec:opus, mos:4.0, delivered, message:TEXT, file:NAME and \
+                 ended-by:remote"
             )
         };
         let number = |text: &str| text.parse::<f32>().ok().filter(|number| number.is_finite()).ok_or_else(bad);
@@ -130,6 +156,7 @@ impl FromStr for Expectation {
                 "audio" => Expectation::Audio,
                 "silence" => Expectation::Silence,
                 "encrypted" => Expectation::Encrypted,
+                "delivered" => Expectation::Delivered,
                 status => {
                     let status = status.parse().ok().and_then(StatusCode::new);
                     Expectation::Status(status.filter(|status| status.code() >= 300).ok_or_else(bad)?)
@@ -139,6 +166,8 @@ impl FromStr for Expectation {
             Some(("dtmf", digits)) if !digits.is_empty() => Expectation::Digits(digits.to_owned()),
             Some(("codec", name)) if !name.is_empty() => Expectation::Codec(name.to_owned()),
             Some(("mos", score)) => Expectation::Mos(number(score)?),
+            Some(("message", text)) if !text.is_empty() => Expectation::Message(text.to_owned()),
+            Some(("file", name)) if !name.is_empty() => Expectation::File(name.to_owned()),
             Some(("ended-by", "local")) => Expectation::EndedBy(Party::Local),
             Some(("ended-by", "remote")) => Expectation::EndedBy(Party::Remote),
             Some(_) => return Err(bad()),
@@ -160,6 +189,9 @@ impl fmt::Display for Expectation {
             Expectation::Digits(digits) => write!(f, "dtmf:{digits}"),
             Expectation::Codec(name) => write!(f, "codec:{name}"),
             Expectation::Mos(score) => write!(f, "mos:{score}"),
+            Expectation::Delivered => f.write_str("delivered"),
+            Expectation::Message(text) => write!(f, "message:{text}"),
+            Expectation::File(name) => write!(f, "file:{name}"),
             Expectation::EndedBy(party) => write!(f, "ended-by:{}", party.name()),
         }
     }

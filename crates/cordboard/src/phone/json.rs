@@ -66,6 +66,29 @@ fn data(data: &Data) -> Value {
         | Data::SessionDidNotDeliverMessage { message_id, code, reason } => {
             json!({ "message_id": &**message_id, "code": code, "reason": &**reason })
         }
+        Data::ChatStreamGotComposingIndication { sender, is_active, refresh, content_type } => json!({
+            "sender": sender.as_deref(),
+            "is_active": is_active,
+            "refresh": refresh.map(|refresh| refresh.as_secs()),
+            "content_type": content_type.as_deref(),
+        }),
+        Data::ChatStreamGotDispositionNotification { message_id, recipient, notification, status } => json!({
+            "message_id": &**message_id,
+            "recipient": recipient.as_deref(),
+            "notification": &**notification,
+            "status": &**status,
+        }),
+        Data::ChatStreamDidSetNickname { nickname } => json!({ "nickname": &**nickname }),
+        Data::ChatStreamDidNotSetNickname { nickname, code, reason } => {
+            json!({ "nickname": &**nickname, "code": code, "reason": &**reason })
+        }
+        Data::FileTransferHandlerProgress { transferred_bytes, total_bytes } => {
+            json!({ "transferred_bytes": transferred_bytes, "total_bytes": total_bytes })
+        }
+        Data::FileTransferHandlerDidEnd { file_name, error } => json!({
+            "file_name": file_name.as_ref().map(|path| path.display().to_string()),
+            "error": error.as_deref(),
+        }),
         Data::SessionDidChangeEncryption { encryption } => json!({ "encryption": encryption.as_deref() }),
         Data::SessionTransferNewIncoming { target, replaces } => {
             json!({ "target": target.to_string(), "replaces": replaces })

@@ -1,6 +1,8 @@
 //! A notification as a line for people.
 
-use client::session::SessionInfo;
+use std::sync::Arc;
+
+use client::session::{CallDirection, SessionInfo};
 use client::{Data, Party};
 
 use super::time::span;
@@ -54,7 +56,28 @@ pub(super) fn line(data: &Data, info: Option<&SessionInfo>) -> Option<String> {
             format!("The other side proposes {}", kinds.join(" and "))
         }
         Data::SessionRejectedStreamProposal { reason, .. } => format!("Not agreed: {reason}"),
-        Data::SessionGotMessage { content, .. } => format!("Message: {}", printable(&String::from_utf8_lossy(content))),
+        Data::SessionGotMessage { content, content_type, .. } => {
+            format!("Message: {}", indented(&text_of(content, content_type)))
+        }
+        Data::SessionDidDeliverMessage { .. } => "Message delivered".to_owned(),
+        Data::SessionDidNotDeliverMessage { code, reason, .. } => {
+            format!("Message not delivered: {}", refusal(*code, reason))
+        }
+        Data::ChatStreamDidSetNickname { nickname } if nickname.is_empty() => "No nickname any more".to_owned(),
+        Data::ChatStreamDidSetNickname { nickname } => format!("Known as {}", printable(nickname)),
+        Data::ChatStreamDidNotSetNickname { nickname, code, reason } => {
+            format!("Not known as {}: {code} {}", printable(nickname), printable(reason))
+        }
+        Data::FileTransferHandlerDidEnd { file_name, error } => {
+            let name = file_name.as_ref().map_or_else(|| "the file".to_owned(), |path| path.display().to_string());
+            let is_ours = info.is_some_and(|info| info.direction == Some(CallDirection::Outgoing));
+            match (error, is_ours) {
+                (None, true) => format!("Sent {}", printable(&name)),
+                (None, false) => format!("Received {}", printable(&name)),
+                (Some(error), true) => format!("Not sent: {}", printable(error)),
+                (Some(error), false) => format!("Not received: {}", printable(error)),
+            }
+        }
         Data::SessionTransferNewIncoming { target, .. } => format!("The other side wants us to call {target}"),
         Data::SessionTransferNewOutgoing { target } => format!("Asking the other side to call {target}"),
         Data::SessionTransferGotProgress { code, reason } => format!("Transfer: {} {reason}", code.code()),
@@ -66,6 +89,13 @@ pub(super) fn line(data: &Data, info: Option<&SessionInfo>) -> Option<String> {
             let elsewhere =
                 if elsewhere.is_empty() { String::new() } else { format!("; try {}", elsewhere.join(", ")) };
             format!("Failed: {code}{}{elsewhere}", printable(reason))
+        }
+        // What never began was told to have failed.
+        Data::SessionDidEnd { originator: Party::Remote, reason: None }
+            if info
+                .is_some_and(|info| info.start_time.is_none() && info.direction == Some(CallDirection::Outgoing)) =>
+        {
+            return None;
         }
         Data::SessionDidEnd { originator, reason } => {
             let who = match originator {
@@ -93,7 +123,7 @@ pub(super) fn line(data: &Data, info: Option<&SessionInfo>) -> Option<String> {
         Data::AccountRegistrationDidEnd => "Registered no longer".to_owned(),
         Data::AccountGotMessageSummary { new, old, .. } => format!("Voice messages: {new} new, {old} old"),
         Data::AccountGotMessage { from, content, .. } => {
-            format!("{from}: {}", printable(&String::from_utf8_lossy(content)))
+            format!("{from}: {}", indented(&text_of(content, "")))
         }
         Data::AccountDidDeliverMessage { code, .. } if code.code() == 202 => "Taken for later delivery".to_owned(),
         Data::AccountDidDeliverMessage { .. } => "Delivered".to_owned(),
@@ -110,6 +140,59 @@ pub(super) fn line(data: &Data, info: Option<&SessionInfo>) -> Option<String> {
         Data::EngineDidFail { reason } => format!("Failed: {reason}"),
         _ => return None,
     })
+}
+
+/// What a message says, for people, with its line breaks. Of what is no text its type and length are said.
+pub(super) fn text_of(content: &[u8], content_type: &str) -> String {
+    let is_text = content_type.trim_start().get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case("text/"));
+    match is_text || content_type.is_empty() {
+        true => {
+            let text = String::from_utf8_lossy(content).replace('\t', " ");
+            text.trim_end().lines().map(printable).collect::<Vec<_>>().join("\n")
+        }
+        false => printable(&format!("({content_type}, {} octets)", content.len())),
+    }
+}
+
+/// A text of several lines: those after the first begin further in, so that none can be taken for a line of ours.
+pub(super) fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
+/// A code and its reason; without the code where there is none.
+pub(super) fn refusal(code: u16, reason: &str) -> String {
+    match code {
+        0 => printable(reason),
+        code => format!("{code} {}", printable(reason)),
+    }
+}
+
+/// A name and an address on a message's wrapper.
+pub(super) struct Written {
+    name: String,
+    /// The address alone.
+    pub(super) address: String,
+}
+
+impl Written {
+    /// What a header of the wrapper says (RFC 3862): `From`, `To`.
+    pub(super) fn of(cpim_headers: &[(Arc<str>, Arc<str>)], header: &str) -> Option<Written> {
+        let (_, value) = cpim_headers.iter().find(|(name, _)| &**name == header)?;
+        let (name, address) = value.split_once('<').unwrap_or(("", value));
+        let name = printable(name.trim().trim_matches('"'));
+        Some(Written { name, address: printable(address.trim().trim_end_matches('>')) })
+    }
+
+    /// The name, else the address.
+    pub(super) fn words(self) -> String {
+        if self.name.is_empty() { self.address } else { self.name }
+    }
+}
+
+/// The id by which its sender wants to hear that a message was seen (RFC 5438).
+pub(super) fn id_of(cpim_headers: &[(Arc<str>, Arc<str>)]) -> Option<&str> {
+    let is_id = |name: &str| name.rsplit('.').next() == Some("Message-ID");
+    cpim_headers.iter().find(|(name, _)| is_id(name)).map(|(_, id)| &**id)
 }
 
 /// What others wrote, without what a terminal would obey.
@@ -129,5 +212,22 @@ mod tests {
             cpim_headers: Vec::new(),
         };
         assert_eq!(line(&told, None).unwrap(), "Message: \u{fffd}[2Jboo");
+    }
+
+    #[test]
+    fn the_second_line_of_a_message_is_not_taken_for_a_line_of_ours() {
+        assert_eq!(text_of(b"one\r\ntwo\tthree\n", "text/plain"), "one\ntwo three");
+        assert_eq!(indented(&text_of(b"one\nbob: I owe you", "")), "one\n    bob: I owe you");
+        assert_eq!(text_of(b"\x89PNG", "image/png"), "(image/png, 4 octets)");
+    }
+
+    #[test]
+    fn a_wrapper_says_who_writes_by_name_or_by_address() {
+        let headers = |from: &str| vec![(Arc::from("From"), Arc::from(from))];
+        let words = |from: &str| Written::of(&headers(from), "From").unwrap().words();
+        assert_eq!(words("\"Alice\" <sip:alice@example.com>"), "Alice");
+        assert_eq!(words("<sip:alice@example.com>"), "sip:alice@example.com");
+        assert_eq!(Written::of(&headers("Alice <sip:a@b>"), "From").unwrap().address, "sip:a@b");
+        assert!(Written::of(&headers("Alice <sip:a@b>"), "To").is_none());
     }
 }

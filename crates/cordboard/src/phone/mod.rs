@@ -1,4 +1,4 @@
-//! The phone: `cordboard call`, `answer`, `register`, `message`, `options`, `accounts`, `settings`.
+//! The phone: `cordboard call`, `chat`, `answer`, `send-file`, `register`, `message`, `options`, `accounts`, `settings`.
 //!
 //! A user of [`crate::engine`] like any other program; nothing here is known to the layers below.
 
@@ -7,6 +7,7 @@ mod assign;
 mod call;
 mod calling;
 mod capture;
+mod chat;
 mod configure;
 mod desk;
 mod exit;
@@ -15,6 +16,7 @@ mod files;
 mod json;
 mod lines;
 mod screen;
+mod sending;
 mod single;
 mod start;
 mod time;
@@ -22,7 +24,9 @@ mod trace;
 
 use std::process::ExitCode;
 
-use args::{AccountsArgs, AnswerArgs, CallArgs, MessageArgs, OptionsArgs, RegisterArgs, SettingsArgs};
+use args::{
+    AccountsArgs, AnswerArgs, CallArgs, ChatArgs, MessageArgs, OptionsArgs, RegisterArgs, SendFileArgs, SettingsArgs,
+};
 use exit::Outcome;
 use start::Stop;
 
@@ -31,6 +35,10 @@ use start::Stop;
 pub enum PhoneCommand {
     /// Call somebody.
     Call(Box<CallArgs>),
+    /// Chat with somebody.
+    Chat(Box<ChatArgs>),
+    /// Send somebody a file.
+    SendFile(Box<SendFileArgs>),
     /// Answer calls.
     Answer(Box<AnswerArgs>),
     /// Register an account.
@@ -51,6 +59,8 @@ pub(crate) fn run(command: PhoneCommand) -> ExitCode {
         PhoneCommand::Accounts(args) => configure::accounts(args, say).map(|()| Outcome::Done).map_err(Stop::from),
         PhoneCommand::Settings(args) => configure::settings(args, say).map(|()| Outcome::Done).map_err(Stop::from),
         PhoneCommand::Call(args) => block_on(calling::call(*args)),
+        PhoneCommand::Chat(args) => block_on(chat::chat(*args)),
+        PhoneCommand::SendFile(args) => block_on(sending::send_file(*args)),
         PhoneCommand::Answer(args) => block_on(calling::answer(*args)),
         PhoneCommand::Register(args) => block_on(single::register(args)),
         PhoneCommand::Message(args) => block_on(single::message(args)),

@@ -51,6 +51,9 @@ pub(super) async fn message(args: MessageArgs) -> Result<Outcome, Stop> {
         }
     };
     let started = start(&args.account, &args.output, Wishes::default()).await?;
+    if args.msrp {
+        return super::chat::messages(started, &args.to, vec![text], &args.output).await;
+    }
     let notifications = started.engine.notifications();
     let routes = started.routes.clone();
     let sent = started.account.send_message_by(&args.to, &args.content_type, &text, routes).await?;

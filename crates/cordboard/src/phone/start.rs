@@ -192,7 +192,11 @@ fn options(files: &Files, output: &OutputArgs) -> Result<Options, Stop> {
             capture.map_err(|error| Stop::unavailable(format!("{} can't be written: {error}", path.display())));
         capture.map(|capture| (path.clone(), Arc::new(capture)))
     });
-    let (trace, capture) = (trace.transpose()?, capture.transpose()?);
+    let chat_tap = output.trace_msrp.as_ref().map(|path| {
+        let trace = Trace::open(path).map(|trace| Arc::new(trace) as Arc<dyn msrp::driver::Tap>);
+        trace.map_err(|error| Stop::unavailable(format!("{} can't be written: {error}", path.display())))
+    });
+    let (trace, capture, chat_tap) = (trace.transpose()?, capture.transpose()?, chat_tap.transpose()?);
     let capturing = capture.as_ref().map(|(_, capture)| capture.clone());
     let tap: Option<Arc<dyn sip_stack::Tap>> = match (trace.map(Arc::new), capturing.clone()) {
         (Some(trace), Some(capture)) => Some(Arc::new(Both(trace, capture))),
@@ -202,7 +206,7 @@ fn options(files: &Files, output: &OutputArgs) -> Result<Options, Stop> {
     };
     let media_tap = capturing.map(|capture| capture as Arc<dyn media::driver::Tap>);
     let made = crate::engine::new_instance()?;
-    let options = EngineOptions { instance: files.instance(|| made), tap, media_tap };
+    let options = EngineOptions { instance: files.instance(|| made), tap, media_tap, chat_tap };
     Ok((options, capture))
 }
 

@@ -55,6 +55,19 @@ impl Tap for Trace {
     }
 }
 
+impl msrp::driver::Tap for Trace {
+    fn octets(&self, tapped: msrp::driver::Tapped<'_>) {
+        use msrp::driver::Way;
+        let (way, from, to) = match tapped.way {
+            Way::Out => ("SENT", tapped.local, tapped.remote),
+            Way::In => ("RECEIVED", tapped.remote, tapped.local),
+        };
+        let transport = if tapped.is_secure { "TLS" } else { "TCP" };
+        let head = format!("{} {way} {from} -(MSRP over {transport})-> {to}", of_day(SystemTime::now()));
+        self.line(&format!("{head}\n{}\n--", printable(tapped.octets)));
+    }
+}
+
 /// The text of a message for people: what a terminal would obey is written as an escape.
 fn printable(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets);

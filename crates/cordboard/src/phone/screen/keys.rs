@@ -48,7 +48,11 @@ pub(super) fn meant(event: &Event, typing: bool) -> Vec<Key> {
     match event {
         Event::Key(key) => pressed(key, typing).into_iter().collect(),
         // A pasted text presses no keys: it could hang up.
-        Event::Paste(text) if typing => text.trim().chars().filter_map(Clean::letter).map(Key::Text).collect(),
+        Event::Paste(text) if typing => {
+            // One line is typed here; what was on several stays apart.
+            let letters = text.trim().chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
+            letters.filter_map(Clean::letter).map(Key::Text).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -62,9 +66,9 @@ fn pressed(key: &KeyEvent, typing: bool) -> Option<Key> {
     match (key.code, held) {
         (KeyCode::Char('c' | 'C'), KeyModifiers::CONTROL) => Some(Key::Interrupt),
         (KeyCode::Esc, _) => Some(Key::Escape),
-        (code, held) if typing => typed(code, held),
-        // What ends a call in clients of this kind.
+        // What ends a call in clients of this kind, and a text in all terminals.
         (KeyCode::Char('d' | 'D'), KeyModifiers::CONTROL) => Some(Key::End),
+        (code, held) if typing => typed(code, held),
         (KeyCode::Char(letter), KeyModifiers::NONE) => command(letter),
         (KeyCode::Right | KeyCode::Down | KeyCode::Tab, KeyModifiers::NONE) => Some(Key::Next),
         (KeyCode::Left | KeyCode::Up | KeyCode::BackTab, KeyModifiers::NONE) => Some(Key::Previous),
@@ -136,7 +140,9 @@ mod tests {
         for typing in [false, true] {
             assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL, typing), Some(Key::Interrupt));
         }
-        assert_eq!(press(KeyCode::Char('d'), KeyModifiers::CONTROL, false), Some(Key::End));
+        for typing in [false, true] {
+            assert_eq!(press(KeyCode::Char('d'), KeyModifiers::CONTROL, typing), Some(Key::End));
+        }
         assert_eq!(press(KeyCode::Char('q'), KeyModifiers::CONTROL, false), None);
         assert_eq!(press(KeyCode::Char('h'), KeyModifiers::ALT, false), None);
     }
@@ -170,9 +176,10 @@ mod tests {
 
     #[test]
     fn a_pasted_text_is_typed_but_presses_no_keys() {
-        let paste = Event::Paste("q\x1b\n".into());
+        let paste = Event::Paste("q\x1b\r\nt\n".into());
         assert_eq!(meant(&paste, false), []);
-        assert_eq!(meant(&paste, true), [Key::Text('q')]);
+        let letters: Vec<Key> = "q  t".chars().map(Key::Text).collect();
+        assert_eq!(meant(&paste, true), letters);
     }
 
     #[test]

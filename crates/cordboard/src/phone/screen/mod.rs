@@ -1,4 +1,4 @@
-//! The live screen of `cordboard call` and `cordboard answer`.
+//! The live screen of `cordboard call`, `cordboard answer` and `cordboard chat`.
 //!
 //! ```text
 //!   Call ──► Shown ──► view ──► terminal          what is known, what of it is shown, how, and where
@@ -18,6 +18,7 @@
 //! The view is a function of what is shown: no clock, no terminal, no state. On a small terminal the panels become lines and
 //! what matters least is left out. Whatever others wrote is cleaned before it gets here ([`text::Clean`]).
 
+mod chat;
 mod keys;
 mod meter;
 mod palette;
@@ -30,6 +31,7 @@ mod terminal;
 mod text;
 mod view;
 
+pub(super) use chat::{ChatLine, Mark, ShownChat};
 pub(super) use keys::Key;
 pub(super) use shown::Shown;
 pub(super) use terminal::Screen;

@@ -15,7 +15,9 @@ use crossterm::terminal::{
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
+use super::chat::{ShownChat, view_chat};
 use super::keys::{Key, meant};
 use super::meter::Peaks;
 use super::palette::Palette;
@@ -24,6 +26,9 @@ use super::view::{Look, view};
 
 /// Keys that wait to be read; nobody types faster.
 const KEYS: usize = 64;
+
+/// How soon it is looked for room among them.
+const ROOM: Duration = Duration::from_millis(1);
 
 /// How soon the keys are let go of when the screen closes.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -72,6 +77,14 @@ impl Screen {
         let _ = self.terminal.draw(|frame| view(frame, shown, &look));
     }
 
+    /// Shows a chat.
+    pub(in crate::phone) fn draw_chat(&mut self, shown: &ShownChat<'_>) {
+        if TAKEN.load(Ordering::Acquire) {
+            let palette = self.palette;
+            let _ = self.terminal.draw(|frame| view_chat(frame, shown, palette));
+        }
+    }
+
     /// Says whether letters are text or commands.
     pub(in crate::phone) fn set_typing(&mut self, typing: bool) {
         self.ask.typing.store(typing, Ordering::Relaxed);
@@ -98,9 +111,15 @@ fn read(ask: &Ask, keys: &mpsc::Sender<Key>) {
             Err(_) => return,
         }
         let Ok(event) = event::read() else { return };
-        for key in meant(&event, ask.typing.load(Ordering::Relaxed)) {
-            // Whoever does not read his keys for so long gets the first ones.
-            let _ = keys.try_send(key);
+        for mut key in meant(&event, ask.typing.load(Ordering::Relaxed)) {
+            // A pasted text is longer than the queue, and half of it would be worse than none.
+            while let Err(TrySendError::Full(again)) = keys.try_send(key) {
+                if ask.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                key = again;
+                thread::sleep(ROOM);
+            }
         }
     }
 }
