@@ -3,6 +3,7 @@
 
 mod app_b2bua;
 mod app_callback;
+mod app_chat_room;
 mod app_echo;
 mod app_forwarding;
 mod app_messages;

@@ -133,6 +133,29 @@ fn a_system_header_can_not_be_set() {
     world.ends();
 }
 
+/// SIP Servlet 1.1, §4.1.3: display name, user and parameters of a Contact are the application's, its address is not.
+#[test]
+fn an_application_wishes_for_its_contact_and_the_container_decides_about_its_address() {
+    struct Focus;
+    impl SipServlet for Focus {
+        async fn do_invite(&self, invite: SipServletRequest) -> Result {
+            let wish = Address::parse("<sip:room@elsewhere.example:9;maddr=192.0.2.66>;isfocus")?;
+            let received = invite.set_contact(&wish).err();
+            assert_eq!(received, Some(Error::IllegalState(IllegalState::ReadOnly)));
+            let response = invite.create_response(StatusCode::OK)?;
+            response.set_contact(&wish)?;
+            response.send()?;
+            assert!(response.set_contact(&wish).is_err(), "it was sent");
+            let bye = invite.session()?.create_request(Method::Bye)?;
+            assert!(bye.set_contact(&wish).is_err(), "no Contact belongs there");
+            Ok(())
+        }
+    }
+    let mut world = World::new(SipApplication::new("focus").servlet(Focus));
+    let sent = one(world.alice(&invite("sip:service@192.0.2.1", "a8")));
+    assert_eq!(sent.first(HeaderName::Contact), "<sip:room@192.0.2.1>;isfocus");
+}
+
 #[test]
 fn a_handler_that_panics_ends_its_request_with_500_and_nothing_else() {
     struct Panics;

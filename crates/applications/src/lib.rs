@@ -5,6 +5,7 @@ mod answer;
 pub mod b2bua;
 pub mod callback;
 pub mod cdr;
+pub mod chat_room;
 pub mod domains;
 pub mod echo;
 pub mod forwarding;

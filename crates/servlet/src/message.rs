@@ -82,6 +82,26 @@ impl SipServletMessage {
         self.set_party(HeaderName::To, address)
     }
 
+    /// Wishes something for the Contact of a message of ours that the container puts one into: of `wish` count the display
+    /// name, the user and the parameters, by the rules of [`crate::merge_contact`]; the address stays the container's.
+    ///
+    /// [`IllegalArgument::Header`] where no Contact belongs.
+    pub fn set_contact(&self, wish: &Address) -> Result<(), Error> {
+        if self.facts().direction == Direction::Received {
+            return Err(IllegalState::ReadOnly.into());
+        }
+        let method = self.method();
+        let context = match &*self.0.sip.borrow() {
+            Message::Request(_) => HeaderContext::Request(&method),
+            Message::Response(response) => HeaderContext::Response(&method, response.status()),
+        };
+        if !header_rules::may_appear_in(HeaderName::Contact, context) {
+            return Err(IllegalArgument::Header("Contact".into()).into());
+        }
+        let mut message = self.edit()?;
+        message.headers_mut().set(HeaderName::Contact, wish).map_err(|error| illegal_value("Contact", &error))
+    }
+
     /// The method; of a response, that of the request that it answers.
     pub fn method(&self) -> Method {
         match &*self.0.sip.borrow() {

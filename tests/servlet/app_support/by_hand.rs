@@ -50,13 +50,22 @@ impl ByHand {
 
     /// Somebody of a domain, at a node of this name.
     pub fn of(story: &Story, name: &str, domain: &str) -> ByHand {
+        ByHand::at(story, name, &format!("sip:{name}@{domain}"))
+    }
+
+    /// Somebody of this address, at a node of this name: one device of several.
+    pub fn at(story: &Story, name: &str, address: &str) -> ByHand {
         let node = story.server(name, Ear::default());
-        let address = format!("sip:{name}@{domain}");
-        ByHand { story: story.clone(), node, address, dialog: RefCell::default() }
+        ByHand { story: story.clone(), node, address: address.to_owned(), dialog: RefCell::default() }
     }
 
     pub fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// The user in its address.
+    pub fn name(&self) -> String {
+        self.address.trim_start_matches("sip:").split('@').next().unwrap_or_default().to_owned()
     }
 
     /// Calls a URI; without a body, without an offer.
@@ -197,8 +206,7 @@ impl ByHand {
 
     fn contact(&self) -> String {
         let host = self.story.world().address(self.node, sip_message::Transport::Udp).unwrap();
-        let user = self.address.trim_start_matches("sip:").split('@').next().unwrap_or_default().to_owned();
-        format!("sip:{user}@{host}")
+        format!("sip:{}@{host}", self.name())
     }
 
     fn begins(&self, uri: &str) {
