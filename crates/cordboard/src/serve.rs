@@ -1,6 +1,8 @@
 //! `cordboard serve`: the shards with a container on each, until a signal ends it.
 
 mod mirrors;
+mod relay;
+mod rooms;
 mod router_file;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use crate::config::{Config, ConfigError};
 use crate::hosting::{Hosting, Keys};
 use crate::operations::{Operations, Watched};
 use crate::worker::{Control, Worker};
+use rooms::{Rooms, RoomsSettings};
 use router_file::RouterFile;
 
 /// Why serving ended, other than by a signal.
@@ -30,6 +33,8 @@ pub enum ServeError {
     Configuration(ConfigError),
     /// The shards did not start.
     Start(StartError),
+    /// The MSRP relay did not start.
+    MsrpRelay(msrp::driver::MsrpError),
     /// Operations can't be served where the configuration says.
     Operations(std::io::Error),
     /// The system gives no random numbers, so that nothing could be kept secret.
@@ -45,6 +50,7 @@ impl fmt::Display for ServeError {
         match self {
             ServeError::Configuration(error) => error.fmt(f),
             ServeError::Start(error) => error.fmt(f),
+            ServeError::MsrpRelay(error) => write!(f, "the MSRP relay did not start: {error}"),
             ServeError::Operations(error) => write!(f, "operations can't be served: {error}"),
             ServeError::NoRandomness(error) => write!(f, "the system gives no random numbers: {error}"),
             ServeError::Signals(error) => write!(f, "signals can't be waited for: {error}"),
@@ -60,6 +66,9 @@ pub fn run(config: &Config, say: impl Fn(&str)) -> Result<(), ServeError> {
     let server = Server::start(config)?;
     for (transport, addr) in server.listeners() {
         say(&format!("listening on {}:{addr}", transport.via_token().to_ascii_lowercase()));
+    }
+    if let Some(addr) = server.msrp_relay() {
+        say(&format!("MSRP relay on {addr}"));
     }
     if let Some(addr) = server.operations() {
         say(&format!("operations at http://{addr}"));
@@ -110,6 +119,7 @@ pub struct Server {
     hosting: Arc<Hosting>,
     control: Control,
     operations: Option<Operations>,
+    msrp_relay: Option<msrp::driver::RelayEngine>,
 }
 
 impl Server {
@@ -144,11 +154,13 @@ impl Server {
             tap: None,
         };
         let hosted = hosting.clone();
+        let rooms = rooms(config, shards);
         let stack = Stack::start(stack, move |index| {
             let now = Instant::now();
             let clock = Clock::new(now, SystemTime::now());
             let resources = resources.as_ref().map_or_else(Resources::default, |make| make(index));
-            let shard = hosted.shard(index, now, clock, resources.with(mirrors::resource()));
+            let shard =
+                hosted.shard(index, now, clock, resources.with(mirrors::resource()).with(rooms.resource(index)));
             // What can be wrong with a deployment was found before.
             let shard = shard.expect("the applications were checked when they were chosen");
             Worker::new(shard.container, index, &ends)
@@ -157,12 +169,20 @@ impl Server {
         let watched = Watched::new(hosting.clone(), control.clone(), stack.counters().to_vec());
         let operations = config.operations.listen.map(|listen| Operations::start(listen, watched));
         let operations = operations.transpose().map_err(ServeError::Operations)?;
-        Ok(Server { stack, hosting, control, operations })
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(ServeError::NoRandomness)?;
+        let msrp_relay = relay::start(config, key).map_err(ServeError::MsrpRelay)?;
+        Ok(Server { stack, hosting, control, operations, msrp_relay })
     }
 
     /// What is bound, in the order of the configuration.
     pub fn listeners(&self) -> &[(Transport, SocketAddr)] {
         self.stack.listeners()
+    }
+
+    /// Where the MSRP relay listens, if there is one.
+    pub fn msrp_relay(&self) -> Option<SocketAddr> {
+        self.msrp_relay.as_ref().map(msrp::driver::RelayEngine::address)
     }
 
     /// Where `/metrics` and the like are served, if they are.
@@ -220,14 +240,18 @@ pub(crate) fn shards(config: &Config) -> u16 {
 /// What a newcomer can try next.
 fn hint(config: &Config, listeners: &[(Transport, SocketAddr)]) -> Option<String> {
     let (_, addr) = listeners.iter().find(|(transport, _)| !transport.is_secure())?;
-    let echo = if config.echo && config.applications.echo.enabled {
-        format!(", or call sip:{}@{addr} and hear yourself", config.applications.echo.user)
-    } else {
-        String::new()
-    };
-    Some(format!("try: point a phone at {addr} as sip:alice@{}, any password{echo}", addr.ip()))
+    let applications = &config.applications;
+    let mut more = Vec::new();
+    if config.echo && applications.echo.enabled {
+        more.push(format!("call sip:{}@{addr} and hear yourself", applications.echo.user));
+    }
+    if applications.chat_room.enabled {
+        more.push(format!("chat at sip:{}@{addr}", applications.chat_room.user));
+    }
+    let more: String = more.iter().map(|step| format!("; {step}")).collect();
+    Some(format!("try: point a phone at {addr} as sip:alice@{}, any password{more}", addr.ip()))
         .filter(|_| config.user.is_empty() && config.registrar.authenticate != Some(true))
-        .or_else(|| Some(format!("try: register one of the [[user]]s at {addr}{echo}")))
+        .or_else(|| Some(format!("try: register one of the [[user]]s at {addr}{more}")))
 }
 
 /// SIGTERM and SIGINT.
@@ -288,6 +312,19 @@ fn transports_config(config: &Config, shards: u16) -> TransportsConfig {
         },
         ..TransportsConfig::default()
     }
+}
+
+/// Where chat rooms are reached.
+fn rooms(config: &Config, shards: u16) -> Rooms {
+    let section = &config.applications.chat_room;
+    let identity = config.tls.certificate.clone().zip(config.tls.key.clone());
+    let settings = RoomsSettings {
+        ports: (section.first_port, section.last_port),
+        max_message: section.max_octets,
+        host: config.public_host.clone(),
+        tls: msrp::driver::TlsSettings { identity, authorities: config.tls.ca.clone(), ..Default::default() },
+    };
+    Rooms::new(settings, shards)
 }
 
 fn server_tls(config: &Config) -> Option<sip_transport::TlsConfig> {

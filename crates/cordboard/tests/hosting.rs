@@ -27,15 +27,15 @@ fn hosting(text: &str) -> Result<Hosting, String> {
     Hosting::shipped(&Config::parse(text).unwrap(), &Keys::known(1), 1).map_err(|error| error.to_string())
 }
 
-const SWITCHED: [&str; 8] =
-    ["echo", "callback", "presence", "prepaid", "b2bua", "forwarding", "ring-group", "messages"];
+const SWITCHED: [&str; 9] =
+    ["echo", "callback", "chat-room", "presence", "prepaid", "b2bua", "forwarding", "ring-group", "messages"];
 
 #[test]
 fn all_shipped_applications_run_unless_they_are_switched_off() {
     let running: Vec<String> = hosting("").unwrap().applications().map(str::to_owned).collect();
     assert_eq!(running[..2], ["registrar", "options"]);
-    assert_eq!(running[2..10], SWITCHED);
-    assert_eq!(running[10..], ["proxy"]);
+    assert_eq!(running[2..11], SWITCHED);
+    assert_eq!(running[11..], ["proxy"]);
     let off: String = SWITCHED.iter().map(|name| format!("[applications.{name}]\nenabled = false\n")).collect();
     let hosting = hosting(&off).unwrap();
     assert_eq!(hosting.applications().collect::<Vec<_>>(), ["registrar", "options", "proxy"]);

@@ -1,4 +1,4 @@
-//! Kamailio as the next hop over TLS (`kamailio/next_hop.cfg`).
+//! Kamailio as the next hop over TLS (`kamailio/next_hop.cfg`), and as an MSRP relay (`kamailio/msrp_relay.cfg`).
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,18 +17,18 @@ const START: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Kamailio {
     _process: Process,
-    tls: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Kamailio {
-    /// Whether its TLS module is installed; says so aloud if it is not, and panics where `CI` is set.
-    pub fn speaks_tls() -> bool {
-        let speaks = modules().is_some_and(|folder| folder.join("tls.so").is_file());
-        if !speaks {
-            assert!(std::env::var_os("CI").is_none(), "Kamailio's TLS module is not installed");
-            eprintln!("\n*** NOT TESTED, Kamailio's TLS module is not installed ***\n");
+    /// Whether this module of it (`tls`, `msrp`) is installed; says so aloud if it is not, and panics where `CI` is set.
+    pub fn has(module: &str) -> bool {
+        let has = modules().is_some_and(|folder| folder.join(format!("{module}.so")).is_file());
+        if !has {
+            assert!(std::env::var_os("CI").is_none(), "Kamailio's module {module} is not installed");
+            eprintln!("\n*** NOT TESTED, Kamailio's module {module} is not installed ***\n");
         }
-        speaks
+        has
     }
 
     /// Takes calls over TLS with this certificate and hands them to the callee over UDP.
@@ -48,33 +48,59 @@ impl Kamailio {
         );
         fs::write(&tls_config, text).expect("the run folder is writable");
 
-        let template = workspace::here().join("kamailio/next_hop.cfg");
-        let text = fs::read_to_string(template)
-            .expect("the template is part of this crate")
-            .replace("@UDP@", &ports::free().to_string())
-            .replace("@TLS@", &tls.port().to_string())
-            .replace("@CALLEE@", &callee.port().to_string())
-            .replace("@MODULES@", &modules().expect("the test asked").display().to_string())
-            .replace("@TLS_CONFIG@", &tls_config.display().to_string());
+        let words = [
+            ("@UDP@", ports::free().to_string()),
+            ("@TLS@", tls.port().to_string()),
+            ("@CALLEE@", callee.port().to_string()),
+            ("@TLS_CONFIG@", tls_config.display().to_string()),
+        ];
+        Kamailio::start("next_hop.cfg", &words, tls, &folder)
+    }
+
+    /// An MSRP relay (RFC 4976) for whoever knows the password in this realm.
+    pub fn msrp_relay(realm: &str, password: &str) -> Kamailio {
+        let folder = workspace::run_folder().join("kamailio");
+        fs::create_dir_all(&folder).expect("the run folder is writable");
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+        let words = [
+            ("@PORT@", address.port().to_string()),
+            ("@REALM@", realm.to_owned()),
+            ("@PASSWORD@", password.to_owned()),
+        ];
+        Kamailio::start("msrp_relay.cfg", &words, address, &folder)
+    }
+
+    /// Fills in a template, and waits until the address is bound.
+    fn start(template: &str, words: &[(&str, String)], address: SocketAddr, folder: &Path) -> Kamailio {
+        let template = workspace::here().join("kamailio").join(template);
+        let text = fs::read_to_string(template).expect("the template is part of this crate");
+        let modules = modules().expect("the test asked").display().to_string();
+        let text = text.replace("@MODULES@", &modules);
+        let text = words.iter().fold(text, |text, (word, meaning)| text.replace(word, meaning));
         let config = folder.join("kamailio.cfg");
         fs::write(&config, text).expect("the run folder is writable");
 
         let mut command = Command::new(presence::find("kamailio").expect("the test asked whether it is there"));
         command.args(["-DD", "-E", "-m", "64", "-M", "8", "-f"]).arg(config);
-        command.arg("-Y").arg(&folder).arg("-P").arg(folder.join("pid"));
-        let mut process = Process::start("kamailio", command, &folder);
+        command.arg("-Y").arg(folder).arg("-P").arg(folder.join("pid"));
+        let mut process = Process::start("kamailio", command, folder);
         let deadline = Instant::now() + START;
-        while !ports::is_bound(tls.port(), true) {
+        while !ports::is_bound(address.port(), true) {
             assert!(process.ended().is_none(), "Kamailio ended at once");
-            assert!(Instant::now() < deadline, "Kamailio did not bind {tls}");
+            assert!(Instant::now() < deadline, "Kamailio did not bind {address}");
             thread::sleep(Duration::from_millis(20));
         }
-        Kamailio { _process: process, tls }
+        Kamailio { _process: process, address }
     }
 
     /// The URI of its callee, over TLS.
     pub fn callee(&self) -> String {
-        format!("sip:callee@{};transport=tls", self.tls)
+        format!("sip:callee@{};transport=tls", self.address)
+    }
+
+    /// Its URI as a relay, as an account names it.
+    pub fn relay(&self) -> String {
+        format!("msrp://{}", self.address)
     }
 }
 

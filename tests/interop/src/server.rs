@@ -39,15 +39,24 @@ pub enum Relay {
     Any,
 }
 
+/// A relay for chats and files (RFC 4976).
+#[derive(Debug, Clone, Copy)]
+struct MsrpRelay {
+    port: u16,
+    tls: bool,
+}
+
 /// What a test says about the server; the rest is the server's own default.
 #[derive(Debug, Clone)]
 pub struct Settings {
     host: IpAddr,
+    workers: u16,
     users: Vec<(String, String)>,
     authenticate: bool,
     relay: Relay,
     identity: Option<(Identity, PathBuf)>,
     websocket: bool,
+    msrp_relay: Option<MsrpRelay>,
     registrar_lines: Vec<String>,
     proxy_lines: Vec<String>,
     lines: Vec<String>,
@@ -60,11 +69,13 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            workers: 1,
             users: Vec::new(),
             authenticate: false,
             relay: Relay::None,
             identity: None,
             websocket: false,
+            msrp_relay: None,
             registrar_lines: Vec::new(),
             proxy_lines: Vec::new(),
             lines: Vec::new(),
@@ -78,6 +89,13 @@ impl Settings {
     #[must_use]
     pub fn ipv6(mut self) -> Settings {
         self.host = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        self
+    }
+
+    /// Has several shards, whichever a request comes to.
+    #[must_use]
+    pub fn workers(mut self, workers: u16) -> Settings {
+        self.workers = workers;
         self
     }
 
@@ -107,6 +125,13 @@ impl Settings {
     #[must_use]
     pub fn websocket(mut self) -> Settings {
         self.websocket = true;
+        self
+    }
+
+    /// Has an MSRP relay for its users; by TLS it has the certificate that the server has.
+    #[must_use]
+    pub fn msrp_relay(mut self, tls: bool) -> Settings {
+        self.msrp_relay = Some(MsrpRelay { port: ports::free(), tls });
         self
     }
 
@@ -160,7 +185,7 @@ fn configuration(settings: &Settings, listeners: &[(&'static str, SocketAddr)]) 
         words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
     };
     let mut line = |line: String| writeln!(text, "{line}").expect("a string takes any text");
-    line("workers = 1".to_owned());
+    line(format!("workers = {}", settings.workers));
     line(format!("listen = [{}]", quoted(&mut listeners.iter().map(|(kind, at)| format!("{kind}:{at}")))));
     line(format!("domains = [\"{DOMAIN}\"]"));
     settings.lines.iter().cloned().for_each(&mut line);
@@ -179,6 +204,9 @@ fn configuration(settings: &Settings, listeners: &[(&'static str, SocketAddr)]) 
             identity.key.display(),
             authority.display()
         ));
+    }
+    if let Some(MsrpRelay { port, tls }) = settings.msrp_relay {
+        line(format!("[msrp-relay]\nlisten = \"{}\"\ntls = {tls}", SocketAddr::new(settings.host, port)));
     }
     for (name, password) in &settings.users {
         line(format!("[[user]]\nname = \"{name}\"\npassword = \"{password}\""));
@@ -238,6 +266,13 @@ impl Server {
     pub fn websocket_url(&self) -> String {
         let kind = if self.settings.identity.is_some() { "wss" } else { "ws" };
         format!("{kind}://{}", self.listener(kind))
+    }
+
+    /// Its MSRP relay, as an account names it.
+    pub fn msrp_relay(&self) -> String {
+        let MsrpRelay { port, tls } = self.settings.msrp_relay.expect("the test asked for a relay");
+        let scheme = if tls { "msrps" } else { "msrp" };
+        format!("{scheme}://{}", SocketAddr::new(self.settings.host, port))
     }
 
     /// The password of a user, where users must prove who they are.

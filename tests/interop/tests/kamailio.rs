@@ -22,7 +22,7 @@ fn next_hop(callee: SocketAddr, identity: &Identity, authority: &Authority) -> K
 }
 
 fn present() -> bool {
-    all_present(&["sipp", "kamailio"]) && Kamailio::speaks_tls()
+    all_present(&["sipp", "kamailio"]) && Kamailio::has("tls")
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use applications::domains::Domains;
-use applications::{b2bua, callback, echo, forwarding, messages, prepaid, presence, ring_group};
+use applications::{b2bua, callback, chat_room, echo, forwarding, messages, prepaid, presence, ring_group};
 use serde::Deserialize;
 use servlet::{Minutes, SipUri};
 
@@ -32,6 +32,8 @@ pub struct ApplicationsConfig {
     pub presence: PresenceConfig,
     /// Text messages that wait for their recipient.
     pub messages: MessagesConfig,
+    /// Chat rooms.
+    pub chat_room: ChatRoomConfig,
 }
 
 /// `[applications.echo]`
@@ -173,6 +175,34 @@ pub struct MessagesConfig {
     pub max_octets: usize,
 }
 
+/// `[applications.chat-room]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ChatRoomConfig {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The user that is a room; with a hyphen and a name behind it, another one.
+    pub user: String,
+    /// How many rooms each shard has.
+    pub max_rooms: usize,
+    /// How many calls a room takes.
+    pub max_participants: usize,
+    /// Whether participants may have nicknames.
+    pub nicknames: bool,
+    /// Whether participants may write to one alone.
+    pub private_messages: bool,
+    /// How many messages those hear who come later.
+    pub history: usize,
+    /// The longest message, in octets.
+    pub max_octets: usize,
+    /// Subscribers are told of changes this often at most, in seconds.
+    pub notify_seconds: u64,
+    /// The first port that MSRP is listened at; 0: any.
+    pub first_port: u16,
+    /// The last one.
+    pub last_port: u16,
+}
+
 /// A SIP URI that calls are sent to.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(try_from = "String")]
@@ -259,6 +289,25 @@ impl Default for MessagesConfig {
     }
 }
 
+impl Default for ChatRoomConfig {
+    fn default() -> ChatRoomConfig {
+        let settings = chat_room::Settings::default();
+        ChatRoomConfig {
+            enabled: true,
+            user: settings.user,
+            max_rooms: settings.max_rooms,
+            max_participants: settings.policy.max_participants,
+            nicknames: settings.policy.nicknames,
+            private_messages: settings.policy.private_messages,
+            history: settings.policy.history,
+            max_octets: settings.max_message,
+            notify_seconds: settings.notify_interval.as_secs(),
+            first_port: 0,
+            last_port: 0,
+        }
+    }
+}
+
 impl EchoConfig {
     pub(crate) fn settings(&self, domains: &Domains) -> echo::Settings {
         echo::Settings { user: self.user.clone(), domains: domains.clone() }
@@ -338,6 +387,23 @@ impl MessagesConfig {
     }
 }
 
+impl ChatRoomConfig {
+    pub(crate) fn settings(&self, domains: &Domains) -> chat_room::Settings {
+        let mut settings = chat_room::Settings { domains: domains.clone(), ..chat_room::Settings::default() };
+        settings.user.clone_from(&self.user);
+        settings.max_rooms = self.max_rooms;
+        settings.max_message = self.max_octets;
+        settings.notify_interval = seconds(self.notify_seconds);
+        settings.policy.max_participants = self.max_participants;
+        settings.policy.nicknames = self.nicknames;
+        settings.policy.private_messages = self.private_messages;
+        settings.policy.history = self.history;
+        // One long message is no reason to forget all others.
+        settings.policy.history_octets = settings.policy.history_octets.max(2 * self.max_octets);
+        settings
+    }
+}
+
 impl ApplicationsConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let groups = &self.ring_group.groups;
@@ -345,6 +411,10 @@ impl ApplicationsConfig {
             if group.members.is_empty() {
                 return Err(ConfigError::new(format!("group `{name}` in [applications.ring-group] has no `members`")));
             }
+        }
+        let rooms = &self.chat_room;
+        if rooms.first_port > rooms.last_port {
+            return Err(ConfigError::new("`first-port` in [applications.chat-room] is above `last-port`"));
         }
         let users = &self.forwarding.users;
         for (name, rules) in users {

@@ -3,6 +3,7 @@
 mod applications;
 mod container;
 mod error;
+mod msrp_relay;
 mod operations;
 mod routes;
 #[cfg(test)]
@@ -20,12 +21,13 @@ use sip_dialog::digest::Algorithm;
 use sip_message::Transport;
 
 pub use applications::{
-    ApplicationsConfig, B2buaConfig, CallbackConfig, EchoConfig, ForwardingConfig, ForwardingRules, GroupConfig,
-    MessagesConfig, NextHop, PrepaidConfig, PresenceConfig, RingGroupConfig, RingOrder,
+    ApplicationsConfig, B2buaConfig, CallbackConfig, ChatRoomConfig, EchoConfig, ForwardingConfig, ForwardingRules,
+    GroupConfig, MessagesConfig, NextHop, PrepaidConfig, PresenceConfig, RingGroupConfig, RingOrder,
 };
 pub use container::ContainerConfig;
 pub use error::ConfigError;
 pub(crate) use error::nearest;
+pub use msrp_relay::MsrpRelayConfig;
 pub use operations::{LogConfig, LogFormat, OperationsConfig};
 pub use routes::{DescriptorConfig, RouteConfig, RouterConfig};
 pub use user::UserConfig;
@@ -68,6 +70,8 @@ pub struct Config {
     pub router: RouterConfig,
     /// Deployment descriptors, which add to what is said here.
     pub application: Vec<DescriptorConfig>,
+    /// A relay for chats and files.
+    pub msrp_relay: MsrpRelayConfig,
     /// What operators look at.
     pub operations: OperationsConfig,
     /// The log.
@@ -187,6 +191,7 @@ impl Default for Config {
             route: Vec::new(),
             router: RouterConfig::default(),
             application: Vec::new(),
+            msrp_relay: MsrpRelayConfig::default(),
             operations: OperationsConfig::default(),
             log: LogConfig::default(),
         }
@@ -290,6 +295,7 @@ impl Config {
         self.container.check()?;
         self.applications.check()?;
         self.operations.check()?;
+        self.msrp_relay.check(self)?;
         if self.router.dar.is_some() && !self.route.is_empty() {
             return Err(ConfigError::new("`dar` in [router] takes the place of [[route]]: say one of them"));
         }

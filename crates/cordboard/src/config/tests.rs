@@ -122,3 +122,19 @@ fn operations_are_served_on_loopback_only() {
     let error = Config::parse("[operations]\nlisten = \"0.0.0.0:9090\"\n").unwrap_err().to_string();
     assert!(error.contains("loopback"), "{error}");
 }
+
+#[test]
+fn a_relay_for_chats_needs_users_and_a_certificate() {
+    let user = "[[user]]\nname = \"alice\"\npassword = \"secret\"\n";
+    let relay = |more: &str| Config::parse(&format!("[msrp-relay]\nlisten = \"127.0.0.1:2855\"\n{more}"));
+    let error = relay(user).unwrap_err().to_string();
+    assert!(error.contains("`certificate`"), "{error}");
+    let error = relay("tls = false\n").unwrap_err().to_string();
+    assert!(error.contains("[[user]]"), "{error}");
+    let error = relay(&format!("tls = false\nexpires = 10\n{user}")).unwrap_err().to_string();
+    assert!(error.contains("`min-expires`"), "{error}");
+    assert!(relay(&format!("tls = false\n{user}")).is_ok());
+    let manual = include_str!("../../../../docs/manual/msrp-relay.md");
+    let block = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(Config::parse(block).unwrap().msrp_relay.listen.is_some());
+}

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   [[route]]s of the configuration
-//!   registrar, options ─ echo, callback, presence ─ prepaid, b2bua ─ forwarding, ring-group, messages ─ proxy
-//!   (answer)             (answer)                   (the caller's)   (the callee's)                    (where users are)
+//!   registrar, options ─ echo, callback, chat-room, presence ─ prepaid, b2bua ─ forwarding, ring-group, messages ─ proxy
+//!   (answer)             (answer)                              (the caller's)   (the callee's)             (where users are)
 //! ```
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use applications::options::OptionsSettings;
 use applications::proxy::{self, ProxySettings};
 use applications::registrar::{self, RegistrarSettings};
 use applications::routes::ShippedRoutes;
-use applications::{b2bua, callback, echo, forwarding, messages, options, prepaid, presence, ring_group};
+use applications::{b2bua, callback, chat_room, echo, forwarding, messages, options, prepaid, presence, ring_group};
 use container::Deployment;
 use container::routing::Entry;
 use container::routing::dar::Direction;
@@ -62,6 +62,12 @@ pub(super) fn shipped(config: &Config) -> Result<Shipped, ConfigError> {
         let settings = section.settings(&domains);
         deployments.push(callback::application(settings.clone()).into());
         routes = routes.then("callback", move |request| callback::wants(&settings, request));
+    }
+    let section = &wanted.chat_room;
+    if section.enabled {
+        let settings = section.settings(&domains);
+        deployments.push(chat_room::application(settings.clone()).into());
+        routes = routes.then(chat_room::NAME, move |request| chat_room::wants(&settings, request));
     }
     let section = &wanted.presence;
     if section.enabled {
@@ -145,6 +151,8 @@ fn options_settings(config: &Config, domains: &Domains) -> OptionsSettings {
     let mut settings = OptionsSettings { domains: domains.clone(), ..OptionsSettings::default() };
     if config.applications.presence.enabled {
         settings.served.extend([Method::Publish, Method::Subscribe]);
+    } else if config.applications.chat_room.enabled {
+        settings.served.extend([Method::Subscribe]);
     }
     settings
 }
