@@ -95,7 +95,8 @@ impl World {
         for key in 0..3 {
             world.open(key);
         }
-        world.ends[BOB].handle(world.now, Input::Accepted { connection: STRANGER, is_secure: false });
+        world.ends[BOB]
+            .handle(world.now, Input::Accepted { connection: STRANGER, is_secure: false, certificate: None });
         world.run();
         world
     }
@@ -241,7 +242,8 @@ impl World {
             Output::Connect { connection, .. } if end == ALICE => {
                 let accepted = ConnectionId(self.wires.len() as u64);
                 self.wires.push([connection, accepted]);
-                self.ends[BOB].handle(self.now, Input::Accepted { connection: accepted, is_secure: false });
+                self.ends[BOB]
+                    .handle(self.now, Input::Accepted { connection: accepted, is_secure: false, certificate: None });
                 self.ends[ALICE].handle(self.now, Input::Connected { connection });
             }
             Output::Transmit { connection } => {

@@ -92,7 +92,8 @@ impl Pair {
             Output::Connect { connection, .. } => {
                 let accepted = ConnectionId(self.wires.len() as u64);
                 self.wires.push([connection, accepted]);
-                self.ends[1].handle(self.now, Input::Accepted { connection: accepted, is_secure: false });
+                self.ends[1]
+                    .handle(self.now, Input::Accepted { connection: accepted, is_secure: false, certificate: None });
                 self.ends[0].handle(self.now, Input::Connected { connection });
             }
             Output::Transmit { connection } => {

@@ -17,7 +17,7 @@ use msrp::driver::{
     ChatPlan, FileError, FileFacts, IncomingFile, MsrpCommand, MsrpEngine, MsrpEvent, MsrpSettings, OutgoingFile,
     Remote, StreamKey, Tap, Tapped, TlsSettings, Verification, Way, WebSockets,
 };
-use msrp::endpoint::{MessageId, OutgoingMessage};
+use msrp::endpoint::{EndReason, MessageId, OutgoingMessage};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SOON: Duration = Duration::from_secs(10);
@@ -198,6 +198,23 @@ fn a_server_with_another_certificate_than_described_is_not_spoken_to() {
     one.order(MsrpCommand::Apply { stream: STREAM, remote: remote(&there, true) });
     one.says("m1", "secret");
     assert_eq!(one.outcome("m1"), (false, 0));
+    assert!(other.events.try_iter().all(|event| !matches!(event, MsrpEvent::Got { .. })));
+}
+
+/// RFC 4975 §14.4, the other way round: who connects shows his certificate, too.
+#[test]
+fn a_client_with_another_certificate_than_described_is_not_listened_to() {
+    let (one, other) = (End::start(MsrpSettings::default()), End::start(MsrpSettings::default()));
+    let plan = ChatPlan { is_secure: true, ..ChatPlan::new(LOOPBACK) };
+    let mut here = one.prepare(STREAM, plan.clone());
+    let there = other.prepare(STREAM, plan);
+    here.fingerprint = there.fingerprint.clone();
+    other.order(MsrpCommand::Apply { stream: STREAM, remote: remote(&here, false) });
+    one.order(MsrpCommand::Apply { stream: STREAM, remote: remote(&there, true) });
+    one.says("m1", "secret");
+    assert_eq!(one.outcome("m1"), (false, 0));
+    let ended = |event| if let MsrpEvent::Closed { reason, .. } = event { Some(reason) } else { None };
+    assert_eq!(other.awaits(ended), EndReason::WrongPeer);
     assert!(other.events.try_iter().all(|event| !matches!(event, MsrpEvent::Got { .. })));
 }
 

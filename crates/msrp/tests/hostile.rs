@@ -4,6 +4,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ impl Peer {
         let own = "msrp://mallory.example.com:1/evil;tcp";
         bob.bind(now, CHAT, RemotePlan::direct(own.parse().unwrap(), Role::Passive)).unwrap();
         let connection = ConnectionId(1);
-        bob.handle(now, Input::Accepted { connection, is_secure: false });
+        bob.handle(now, Input::Accepted { connection, is_secure: false, certificate: None });
         Peer { bob: path.to_string(), own: own.into(), world, connection }
     }
 
@@ -136,9 +137,53 @@ fn whoever_does_not_come_by_the_peers_path_is_not_the_peer() {
     assert!(peer.is_cut_off());
     // The session still waits for its peer.
     let mut peer = Peer { connection: ConnectionId(2), own: "msrp://mallory.example.com:1/evil;tcp".into(), ..peer };
-    let input = Input::Accepted { connection: peer.connection, is_secure: false };
+    let input = Input::Accepted { connection: peer.connection, is_secure: false, certificate: None };
     peer.world.ends[BOB].endpoint.handle(peer.world.now, input);
     assert_eq!(peer.ask("SEND", "", None), [200]);
+}
+
+/// A certificate with one fingerprint.
+#[derive(Debug)]
+struct Shown(&'static str);
+
+impl Certificate for Shown {
+    fn matches(&self, fingerprint: &str) -> bool {
+        fingerprint == self.0
+    }
+}
+
+/// §14.4: the session ends, whether its description was there before the peer or came after it.
+#[test]
+fn whoever_shows_another_certificate_than_was_described_is_not_the_peer() {
+    let shown = |name| -> Option<Arc<dyn Certificate>> { Some(Arc::new(Shown(name))) };
+    let cases = [(shown("sha-256 AA"), true), (shown("sha-256 BB"), false), (None, false)];
+    for (certificate, is_peer) in cases {
+        for described_first in [true, false] {
+            let mut world = World::with(1, Limits::default(), Timers::default());
+            let (now, bob) = (world.now, &mut world.ends[BOB].endpoint);
+            let path = bob.open(now, CHAT, SessionPlan { is_secure: true, ..plan("bob") }).unwrap();
+            let own = "msrps://alice.example.com:1/a;tcp";
+            let mut remote = RemotePlan::direct(own.parse().unwrap(), Role::Passive);
+            remote.fingerprint = Some("sha-256 AA".into());
+            let connection = ConnectionId(1);
+            if described_first {
+                bob.bind(now, CHAT, remote.clone()).unwrap();
+            }
+            bob.handle(now, Input::Accepted { connection, is_secure: true, certificate: certificate.clone() });
+            let mut peer = Peer { bob: path.to_string(), own: own.into(), world, connection };
+            let codes = peer.ask("SEND", "Message-ID: m\r\n", None);
+            if !described_first {
+                peer.world.ends[BOB].endpoint.bind(now, CHAT, remote).unwrap();
+            }
+            let said = format!("{certificate:?}, described first: {described_first}");
+            assert_eq!(codes, [if is_peer || !described_first { 200 } else { 481 }], "{said}");
+            let events = peer.events();
+            match is_peer {
+                true => assert_eq!(events, [SessionEvent::Bound], "{said}"),
+                false => assert_eq!(events, [SessionEvent::Ended { reason: EndReason::WrongPeer }], "{said}"),
+            }
+        }
+    }
 }
 
 /// §5.4: 506, and nothing of it reaches the session.
@@ -146,7 +191,9 @@ fn whoever_does_not_come_by_the_peers_path_is_not_the_peer() {
 fn a_session_that_is_bound_is_not_taken_over_by_another_connection() {
     let mut peer = Peer::bound(plan("bob"));
     let second = ConnectionId(2);
-    peer.world.ends[BOB].endpoint.handle(peer.world.now, Input::Accepted { connection: second, is_secure: false });
+    peer.world.ends[BOB]
+        .endpoint
+        .handle(peer.world.now, Input::Accepted { connection: second, is_secure: false, certificate: None });
     peer.connection = second;
     assert_eq!(peer.send("m", "1-1/1", "x"), [506]);
     assert!(peer.is_cut_off());
@@ -188,7 +235,7 @@ fn a_response_or_report_from_another_connection_settles_nothing() {
     let now = world.now;
     let alice = &mut world.ends[ALICE].endpoint;
     let connection = ConnectionId(77);
-    alice.handle(now, Input::Accepted { connection, is_secure: false });
+    alice.handle(now, Input::Accepted { connection, is_secure: false, certificate: None });
     alice.handle(now, Input::Received { connection, bytes: response });
     alice.handle(now, Input::Received { connection, bytes: report.into() });
     world.run();

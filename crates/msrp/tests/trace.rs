@@ -64,7 +64,7 @@ fn play(name: &str, role: Role) {
     us.bind(now, CHAT, RemotePlan::direct(theirs, role)).unwrap();
     let connection = match role {
         Role::Passive => {
-            us.handle(now, Input::Accepted { connection: ConnectionId(1), is_secure: false });
+            us.handle(now, Input::Accepted { connection: ConnectionId(1), is_secure: false, certificate: None });
             ConnectionId(1)
         }
         Role::Active => {

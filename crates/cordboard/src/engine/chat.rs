@@ -155,11 +155,7 @@ impl Chat {
         let remote = Remote {
             we_connect: role == Role::Active,
             next_hop: peer.cema_next_hop(true).map(|(host, port)| (host.into(), port)),
-            // RFC 6135 §4.3: of peers, not of their relays.
-            fingerprints: match peer.path.uris() {
-                [_] => peer.fingerprints.iter().map(|text| Arc::from(&**text)).collect(),
-                _ => Vec::new(),
-            },
+            fingerprints: peer.fingerprints.iter().map(|text| Arc::from(&**text)).collect(),
             path: peer.path,
         };
         let of_file = match &known.plan.purpose {

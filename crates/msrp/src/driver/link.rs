@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -12,6 +13,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::tls::Shown;
+use crate::endpoint::Certificate;
 
 /// Octets read at once.
 const PIECE: usize = 128 * 1024;
@@ -63,6 +67,17 @@ impl Link {
         let (local, remote) = (stream.tcp().local_addr()?, stream.tcp().peer_addr()?);
         let is_secure = stream.is_secure();
         Ok(Link { local, remote, is_secure, kind: Kind::Messages(Box::new(socket)), early: Bytes::new() })
+    }
+
+    /// What the peer that has connected has shown of itself.
+    pub(super) fn certificate(&self) -> Option<Arc<dyn Certificate>> {
+        let stream = match &self.kind {
+            Kind::Octets(stream) => stream,
+            Kind::Messages(socket) => socket.get_ref(),
+        };
+        let Stream::Tls(stream) = stream else { return None };
+        let chain = stream.get_ref().1.peer_certificates()?;
+        Some(Arc::new(Shown::new(chain.first()?)))
     }
 
     /// Whether what is written must be one chunk at a time.

@@ -55,7 +55,7 @@ pub use tls::{TlsSettings, TlsSetupError, Verification};
 use crate::endpoint::{Config, Endpoint, Limits, Timers};
 use files::{Clerk, Done};
 use network::{Network, NetworkSettings};
-use tls::Tls;
+use tls::{Clients, Tls};
 use worker::{Tell, Worker};
 
 /// Orders that wait.
@@ -133,7 +133,7 @@ impl MsrpEngine {
         settings: MsrpSettings,
         on_event: impl Fn(MsrpEvent) + Send + 'static,
     ) -> Result<MsrpEngine, MsrpError> {
-        let tls = Tls::new(&settings.tls).map_err(MsrpError::Tls)?;
+        let tls = Tls::new(&settings.tls, Clients::Asked).map_err(MsrpError::Tls)?;
         let seed = getrandom::u64().map_err(MsrpError::NoRandomness)?;
         let (orders, queue) = mpsc::channel(QUEUE);
         let (told, tell) = mpsc::unbounded_channel();

@@ -29,6 +29,7 @@ use super::link::Link;
 use super::opening::{self, WebSockets};
 use super::tap::{Tap, Tapped, Way};
 use super::tls::Tls;
+use crate::endpoint::Certificate;
 
 /// Octets that wait for a socket.
 const ROOM: usize = 256 * 1024;
@@ -49,7 +50,7 @@ pub(super) struct LinkId(pub(super) u64);
 
 /// What speaks the protocol.
 pub(super) trait Core: 'static {
-    fn accepted(&mut self, now: Instant, link: LinkId, is_secure: bool);
+    fn accepted(&mut self, now: Instant, link: LinkId, is_secure: bool, certificate: Option<Arc<dyn Certificate>>);
     fn connected(&mut self, now: Instant, link: LinkId);
     fn received(&mut self, now: Instant, link: LinkId, octets: Bytes);
     fn closed(&mut self, now: Instant, link: LinkId, why: Arc<str>);
@@ -247,7 +248,8 @@ impl<C: Core> Network<C> {
                 let id = LinkId(self.0.next.get());
                 self.0.next.set(id.0 + 1);
                 self.0.links.borrow_mut().insert(id, Entry::default());
-                self.with(|core, now| core.accepted(now, id, link.is_secure));
+                let certificate = link.certificate();
+                self.with(|core, now| core.accepted(now, id, link.is_secure, certificate));
                 self.run(id, link, Some(ACCEPTING)).await;
             }
             Err(error) => tracing::debug!(%error, "a connection did not come about"),
@@ -458,7 +460,7 @@ mod tests {
 
     use tokio::task::LocalSet;
 
-    use super::super::tls::{TlsSettings, Verification};
+    use super::super::tls::{Clients, TlsSettings, Verification};
     use super::*;
 
     /// A core that orders what it was told to, and remembers what it hears.
@@ -469,7 +471,7 @@ mod tests {
     }
 
     impl Core for Script {
-        fn accepted(&mut self, _: Instant, _: LinkId, _: bool) {
+        fn accepted(&mut self, _: Instant, _: LinkId, _: bool, _: Option<Arc<dyn Certificate>>) {
             self.heard.push("accepted");
         }
         fn connected(&mut self, _: Instant, _: LinkId) {
@@ -508,7 +510,7 @@ mod tests {
             ports: (0, 0),
             websockets: WebSockets::Never,
             max_connections: 1,
-            tls: Rc::new(Tls::new(&tls).unwrap()),
+            tls: Rc::new(Tls::new(&tls, Clients::Unasked).unwrap()),
             tap: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

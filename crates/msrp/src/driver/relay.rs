@@ -13,8 +13,8 @@ use tokio::task::LocalSet;
 use super::MsrpError;
 use super::network::{Core, LinkId, Network, NetworkSettings, Order};
 use super::opening::WebSockets;
-use super::tls::{Tls, TlsSettings};
-use crate::endpoint::ConnectionId;
+use super::tls::{Clients, Tls, TlsSettings};
+use crate::endpoint::{Certificate, ConnectionId};
 use crate::relay::{Authority, Input, Output, Relay, Settings};
 
 /// For what is still to be written when the relay ends.
@@ -49,7 +49,8 @@ impl RelayEngine {
         settings: RelayEngineSettings,
         authority: impl FnOnce() -> Box<dyn Authority> + Send + 'static,
     ) -> Result<RelayEngine, MsrpError> {
-        let tls = Tls::new(&settings.tls).map_err(MsrpError::Tls)?;
+        // Clients of a relay show a password. Browsers would ask their users for a certificate.
+        let tls = Tls::new(&settings.tls, Clients::Unasked).map_err(MsrpError::Tls)?;
         let seed = getrandom::u64().map_err(MsrpError::NoRandomness)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MsrpError::Io)?;
         let end = Arc::new(Notify::new());
@@ -113,7 +114,7 @@ impl Drop for RelayEngine {
 struct RelayCore(Relay);
 
 impl Core for RelayCore {
-    fn accepted(&mut self, now: Instant, link: LinkId, _is_secure: bool) {
+    fn accepted(&mut self, now: Instant, link: LinkId, _is_secure: bool, _certificate: Option<Arc<dyn Certificate>>) {
         self.0.handle(now, Input::Accepted { connection: ConnectionId(link.0) });
     }
 

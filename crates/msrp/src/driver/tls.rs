@@ -12,11 +12,15 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
+
+use crate::endpoint::Certificate;
 
 /// Where operating systems keep the certificates they trust.
 const SYSTEM_ROOTS: [&str; 5] = [
@@ -69,6 +73,15 @@ impl fmt::Display for TlsSetupError {
 
 impl std::error::Error for TlsSetupError {}
 
+/// Whether those who connect are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// They are, and may have none: what they show is judged when it is known whose session they come for (§14.4).
+    Asked,
+    /// They are not.
+    Unasked,
+}
+
 /// Both sides of TLS, made once for an engine.
 pub(super) struct Tls {
     server: Arc<ServerConfig>,
@@ -80,7 +93,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(settings: &TlsSettings) -> Result<Tls, TlsSetupError> {
+    pub(super) fn new(settings: &TlsSettings, clients: Clients) -> Result<Tls, TlsSetupError> {
         let provider = Arc::new(ring::default_provider());
         let (chain, key) = match &settings.identity {
             Some((certificate, key)) => (certificates(certificate)?, private_key(key)?),
@@ -90,8 +103,12 @@ impl Tls {
         let fingerprint = fingerprint(own).into();
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .expect("ring supports the default versions")
-            .with_no_client_auth()
+            .expect("ring supports the default versions");
+        let server = match clients {
+            Clients::Asked => server.with_client_cert_verifier(Arc::new(Judge::new(Wanted::Nothing, provider.clone()))),
+            Clients::Unasked => server.with_no_client_auth(),
+        };
+        let server = server
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|error| TlsSetupError::Unusable(error.to_string().into()))?;
         let mut tls = Tls {
@@ -226,12 +243,7 @@ impl Fingerprint {
     }
 
     fn is_of(&self, certificate: &[u8]) -> bool {
-        match self.function {
-            Function::Sha1 => Sha1::digest(certificate)[..] == self.octets[..],
-            Function::Sha256 => Sha256::digest(certificate)[..] == self.octets[..],
-            Function::Sha384 => Sha384::digest(certificate)[..] == self.octets[..],
-            Function::Sha512 => Sha512::digest(certificate)[..] == self.octets[..],
-        }
+        Shown::new(certificate).hash(self.function) == &self.octets[..]
     }
 }
 
@@ -298,6 +310,82 @@ impl ServerCertVerifier for Judge {
     }
 }
 
+impl ClientCertVerifier for Judge {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ServerCertVerifier::supported_verify_schemes(self)
+    }
+}
+
+/// A certificate that a peer has shown, as its hashes: a session may last long, and needs no more of it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    sha1: [u8; 20],
+    sha256: [u8; 32],
+    sha384: [u8; 48],
+    sha512: [u8; 64],
+}
+
+impl Shown {
+    pub(super) fn new(certificate: &[u8]) -> Shown {
+        Shown {
+            sha1: Sha1::digest(certificate).into(),
+            sha256: Sha256::digest(certificate).into(),
+            sha384: Sha384::digest(certificate).into(),
+            sha512: Sha512::digest(certificate).into(),
+        }
+    }
+
+    fn hash(&self, function: Function) -> &[u8] {
+        match function {
+            Function::Sha1 => &self.sha1,
+            Function::Sha256 => &self.sha256,
+            Function::Sha384 => &self.sha384,
+            Function::Sha512 => &self.sha512,
+        }
+    }
+}
+
+impl Certificate for Shown {
+    fn matches(&self, fingerprint: &str) -> bool {
+        Fingerprint::read(fingerprint).is_some_and(|wanted| self.hash(wanted.function) == &wanted.octets[..])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,7 +415,8 @@ mod tests {
 
     #[test]
     fn a_peer_whose_fingerprints_can_not_be_checked_is_not_connected_to() {
-        let tls = Tls::new(&TlsSettings { verification: Verification::None, ..TlsSettings::default() }).unwrap();
+        let tls = Tls::new(&TlsSettings { verification: Verification::None, ..TlsSettings::default() }, Clients::Asked)
+            .unwrap();
         assert!(tls.to(Some("md5 00:11")).is_err());
         assert!(tls.to(Some(&tls.fingerprint())).is_ok());
         assert!(tls.to(None).is_ok());

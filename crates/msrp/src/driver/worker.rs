@@ -15,8 +15,8 @@ use super::relayed::{News, Relayed};
 use super::tls::chosen;
 use crate::chunk::FailureReport;
 use crate::endpoint::{
-    CommandError, ConnectionId, Content, EndReason, Endpoint, Input, MessageId, OutgoingMessage, Output, RemotePlan,
-    Role, SessionEvent, SessionKey, SessionPlan, Verdict,
+    Certificate, CommandError, ConnectionId, Content, EndReason, Endpoint, Input, MessageId, OutgoingMessage, Output,
+    RemotePlan, Role, SessionEvent, SessionKey, SessionPlan, Verdict,
 };
 
 /// How often somebody is told how far a file is.
@@ -188,7 +188,8 @@ impl Worker {
         let role = if we_connect { Role::Active } else { Role::Passive };
         let mut plan = RemotePlan::direct(path, role);
         plan.next_hop = next_hop;
-        plan.fingerprint = chosen(&fingerprints);
+        // A peer behind its relay is met as that, by name.
+        plan.fingerprint = if plan.path.uris().len() == 1 { chosen(&fingerprints) } else { None };
         if let Some((relays, connection)) = self.relayed.way(stream) {
             (plan.relays, plan.connection) = (relays, Some(connection));
         }
@@ -482,8 +483,8 @@ fn is_due(now: Instant, told: &mut Option<Instant>) -> bool {
 }
 
 impl Core for Worker {
-    fn accepted(&mut self, now: Instant, link: LinkId, is_secure: bool) {
-        self.endpoint.handle(now, Input::Accepted { connection: ConnectionId(link.0), is_secure });
+    fn accepted(&mut self, now: Instant, link: LinkId, is_secure: bool, certificate: Option<Arc<dyn Certificate>>) {
+        self.endpoint.handle(now, Input::Accepted { connection: ConnectionId(link.0), is_secure, certificate });
     }
 
     fn connected(&mut self, now: Instant, link: LinkId) {

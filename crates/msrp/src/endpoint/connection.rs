@@ -7,13 +7,15 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::session::State;
-use super::types::{ConnectionId, EndReason, MessageId, Output, RemotePlan, SessionKey};
+use super::types::{Certificate, ConnectionId, EndReason, MessageId, Output, RemotePlan, SessionKey};
 use super::{CLOSING, Endpoint, Timer, arm};
 use crate::chunk::{Framer, FramerLimits, Head, TransactionId};
 
 pub(super) struct Connection {
     pub(super) is_up: bool,
     pub(super) is_secure: bool,
+    /// What the peer that has connected to us has shown of itself.
+    pub(super) certificate: Option<Arc<dyn Certificate>>,
     /// Where it goes, if we asked for it.
     pub(super) target: Option<Arc<Target>>,
     /// Asked for by itself, not for a session: stays until it is let go.
@@ -93,6 +95,7 @@ impl Connection {
         Connection {
             is_up: target.is_none(),
             is_secure,
+            certificate: None,
             target,
             is_held: false,
             is_closing: false,
@@ -186,8 +189,15 @@ impl Endpoint {
         self.signal(id);
     }
 
-    pub(super) fn accepted(&mut self, now: Instant, id: ConnectionId, is_secure: bool) {
+    pub(super) fn accepted(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        is_secure: bool,
+        certificate: Option<Arc<dyn Certificate>>,
+    ) {
         let mut connection = Connection::new(is_secure, None, self.config.limits.head);
+        connection.certificate = certificate;
         connection.idle_by = Some(now + self.config.timers.bind);
         self.connections.insert(id, connection);
         self.arm_connection(id);

@@ -41,8 +41,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use types::{
-    CommandError, Config, ConnectionId, Content, EndReason, IncomingMessage, Input, Limits, MessageId, OutgoingMessage,
-    Output, RemotePlan, Role, SessionEvent, SessionKey, SessionPlan, Timers, Verdict,
+    Certificate, CommandError, Config, ConnectionId, Content, EndReason, IncomingMessage, Input, Limits, MessageId,
+    OutgoingMessage, Output, RemotePlan, Role, SessionEvent, SessionKey, SessionPlan, Timers, Verdict,
 };
 
 use crate::chunk::{Head, TransactionId};
@@ -126,9 +126,11 @@ impl Endpoint {
         }
         let is_expected = session.is_peer(&remote.path);
         session.set_remote(&remote.path, &remote.relays);
-        if session.connection.is_some() {
+        session.fingerprint = remote.fingerprint.clone().filter(|_| remote.connection.is_none());
+        if let Some(connection) = session.connection {
             // The peer was faster than its description.
-            if is_expected {
+            let is_described = self.connections.get(&connection).is_some_and(|connection| session.is_shown(connection));
+            if is_expected && is_described {
                 self.bound(now, key);
             } else {
                 self.end(now, key, EndReason::WrongPeer);
@@ -340,7 +342,9 @@ impl Endpoint {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Connected { connection } => self.connected(now, connection),
-            Input::Accepted { connection, is_secure } => self.accepted(now, connection, is_secure),
+            Input::Accepted { connection, is_secure, certificate } => {
+                self.accepted(now, connection, is_secure, certificate);
+            }
             Input::Received { connection, bytes } => self.received(now, connection, bytes),
             Input::Closed { connection, reason } => self.lost(now, connection, reason),
         }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::connection::{Receiving, put};
 use super::incoming::{Done, Incoming, Pending, Room};
 use super::session::State;
-use super::types::{CommandError, ConnectionId, MessageId, SessionEvent, SessionKey, Verdict};
+use super::types::{CommandError, ConnectionId, EndReason, MessageId, SessionEvent, SessionKey, Verdict};
 use super::{Endpoint, comment};
 use crate::chunk::{ByteRange, Continuation, FailureReport, Head, Method, Piece, Start, TransactionId};
 
@@ -125,6 +125,11 @@ impl Endpoint {
         match session.connection {
             Some(other) if other != id => return Err(506),
             Some(_) => {}
+            None if !session.is_shown(connection) => {
+                // "Then the endpoint MUST tear down the media session immediately" (§14.4).
+                self.end(now, key, EndReason::WrongPeer);
+                return Err(481);
+            }
             None => {
                 session.connection = Some(id);
                 connection.sessions.push(key);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::HashMap;
-use super::connection::{self, Receiving};
+use super::connection::{self, Connection, Receiving};
 use super::incoming::{Done, Incoming, Pending, Seen};
 use super::outgoing::{Fate, Outgoing};
 use super::types::{ConnectionId, EndReason, MessageId, Output, SessionEvent, SessionKey, SessionPlan};
@@ -48,6 +48,8 @@ pub(super) struct Session {
     /// Lines of To-Path and From-Path, as every request has them.
     pub(super) paths: Box<str>,
     pub(super) connection: Option<ConnectionId>,
+    /// What the peer's certificate is known by, if it is the peer that connects.
+    pub(super) fingerprint: Option<Arc<str>>,
     /// For becoming bound.
     pub(super) bind_by: Option<Instant>,
     pub(super) keep_alive_at: Option<Instant>,
@@ -94,6 +96,7 @@ impl Session {
             peer: None,
             paths: Box::default(),
             connection: None,
+            fingerprint: None,
             bind_by: None,
             keep_alive_at: None,
             outgoing: HashMap::default(),
@@ -126,6 +129,14 @@ impl Session {
     /// Whether a request comes from whom this session is with.
     pub(super) fn is_peer(&self, from: &Path) -> bool {
         self.peer.as_ref().is_none_or(|peer| self.same(peer, from.last()))
+    }
+
+    /// Whether a connection was made by whom this session is with, as far as certificates tell (§14.4). One of ours was judged
+    /// when it was made.
+    pub(super) fn is_shown(&self, connection: &Connection) -> bool {
+        let accepted_by_tls = connection.is_secure && connection.target.is_none();
+        let Some(fingerprint) = self.fingerprint.as_deref().filter(|_| accepted_by_tls) else { return true };
+        connection.certificate.as_ref().is_some_and(|certificate| certificate.matches(fingerprint))
     }
 
     /// Whether a request is meant for this session.

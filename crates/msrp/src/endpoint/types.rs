@@ -189,7 +189,8 @@ pub struct RemotePlan {
     pub role: Role,
     /// Where to connect instead of the first URI's host and port (RFC 6714).
     pub next_hop: Option<(Arc<str>, u16)>,
-    /// What the peer's certificate is known by, as `a=fingerprint` says it.
+    /// What the peer's certificate is known by, as `a=fingerprint` says it. Over TLS a peer that has another one, or shows
+    /// none, is not the one that was described (RFC 4975 §14.4).
     pub fingerprint: Option<Arc<str>>,
     /// Our own relays, the first to be visited first (RFC 4976 §5.1 reverses Use-Path for this).
     pub relays: Vec<MsrpUri>,
@@ -283,6 +284,12 @@ pub enum CommandError {
     BadContentType,
 }
 
+/// The certificate of a peer that has connected to us. Hashing it is left to whoever has it.
+pub trait Certificate: fmt::Debug + Send + Sync {
+    /// Whether it is the one that a description knows by this fingerprint (RFC 8122 §5).
+    fn matches(&self, fingerprint: &str) -> bool;
+}
+
 /// What happened to a connection.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -297,6 +304,8 @@ pub enum Input {
         connection: ConnectionId,
         /// Whether it is TLS.
         is_secure: bool,
+        /// What it has shown of itself in the handshake, if anything.
+        certificate: Option<Arc<dyn Certificate>>,
     },
     /// Octets have come.
     Received {

@@ -257,7 +257,7 @@ impl World {
             deaf: None,
             carried: 0,
         });
-        self.ends[other].endpoint.handle(now, Input::Accepted { connection: accepted, is_secure });
+        self.ends[other].endpoint.handle(now, Input::Accepted { connection: accepted, is_secure, certificate: None });
         self.ends[end].endpoint.handle(now, Input::Connected { connection });
     }
 
