@@ -27,8 +27,38 @@ pub(super) struct Script {
     pub(super) duration: Option<Duration>,
     pub(super) mirror: bool,
     pub(super) expectations: Vec<Expectation>,
-    /// The file that what is heard is written to, if it is to be listened to afterwards.
-    pub(super) heard: Option<PathBuf>,
+    /// What is heard, if it is to be listened to afterwards.
+    pub(super) heard: Option<Heard>,
+}
+
+/// The file that what is heard is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Of the user's, who keeps it.
+    Kept(PathBuf),
+    /// Of our own, for the time of the call.
+    Passing(PathBuf),
+}
+
+impl Heard {
+    /// The file that a script needs, if it needs one; `output` is the device that the user wants.
+    pub(super) fn by(script: &Script, output: &str) -> Result<Option<Heard>, String> {
+        if !script.expectations.iter().any(Expectation::listens) {
+            return Ok(None);
+        }
+        match output.strip_prefix("file:") {
+            // What is there is never written over: the new sound would be elsewhere.
+            Some(file) if PathBuf::from(file).exists() => Err(format!("--output: there is a file {file} already")),
+            Some(file) => Ok(Some(Heard::Kept(PathBuf::from(file)))),
+            None if output == "null" => {
+                let name = format!("cordboard-heard-{}.wav", std::process::id());
+                Ok(Some(Heard::Passing(std::env::temp_dir().join(name))))
+            }
+            None => {
+                Err(format!("--expect tone needs what is heard in a file: --output file:heard.wav, and not {output}"))
+            }
+        }
+    }
 }
 
 impl Script {
@@ -245,6 +275,17 @@ pub(super) fn tone_in(file: &Path) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_the_users_is_kept_wherever_it_lies() {
+        let listens = Script { expectations: vec!["tone:440".parse().unwrap()], ..Script::default() };
+        let file = std::env::temp_dir().join("cordboard-nowhere/heard.wav");
+        let output = format!("file:{}", file.display());
+        assert_eq!(Heard::by(&listens, &output), Ok(Some(Heard::Kept(file))));
+        assert!(matches!(Heard::by(&listens, "null"), Ok(Some(Heard::Passing(_)))));
+        assert!(Heard::by(&listens, "pipe:-").is_err());
+        assert_eq!(Heard::by(&Script::default(), "null"), Ok(None));
+    }
 
     #[test]
     fn a_script_is_refused_before_anybody_is_called() {

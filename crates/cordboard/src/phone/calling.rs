@@ -8,8 +8,8 @@ use sip_message::StatusCode;
 use tokio::sync::mpsc;
 
 use super::args::{AnswerArgs, CallArgs, OutputArgs};
-use super::call::{Call, Script, tone_in};
-use super::desk::{Answering, Desk, View, hearing_file};
+use super::call::{Call, Heard, Script, tone_in};
+use super::desk::{Answering, Desk, View};
 use super::exit::Outcome;
 use super::screen::{Key, Screen};
 use super::start::{Started, Stop, Wishes, start};
@@ -100,11 +100,9 @@ async fn ready<'a>(
     output: &OutputArgs,
 ) -> Result<Started, Stop> {
     let device = args.output.clone().unwrap_or_else(|| "null".to_owned());
-    if let Some((file, ours)) = hearing_file(script, &device).map_err(Stop::usage)? {
-        if ours {
-            args.output = Some(format!("file:{}", file.display()));
-        }
-        script.heard = Some(file);
+    script.heard = Heard::by(script, &device).map_err(Stop::usage)?;
+    if let Some(Heard::Passing(file)) = &script.heard {
+        args.output = Some(format!("file:{}", file.display()));
     }
     start(account, output, wishes(args)).await
 }
@@ -150,10 +148,15 @@ pub(super) async fn conclude_calls(
     if worked != Outcome::Done {
         return Ok(worked);
     }
-    let tone = script.heard.as_deref().and_then(tone_in);
-    if let Some(ours) = script.heard.as_ref().filter(|file| file.starts_with(std::env::temp_dir())) {
-        let _ = std::fs::remove_file(ours);
-    }
+    let tone = match &script.heard {
+        Some(Heard::Kept(file)) => tone_in(file),
+        Some(Heard::Passing(file)) => {
+            let tone = tone_in(file);
+            let _ = std::fs::remove_file(file);
+            tone
+        }
+        None => None,
+    };
     let unmet = |call: &Call| {
         let mut findings = call.findings.clone();
         findings.tone = tone;

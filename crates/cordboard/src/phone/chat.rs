@@ -302,7 +302,7 @@ impl Talk {
         }
     }
 
-    /// A message, or an order that begins with a stroke.
+    /// A message, or an order that begins with a slash.
     async fn typed_line(&mut self, line: String) {
         match Typed::of(&line) {
             Typed::Nothing => {}

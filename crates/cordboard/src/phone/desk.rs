@@ -7,7 +7,6 @@
 //!   signals ───────┘
 //! ```
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use client::session::{SessionId, State};
@@ -548,21 +547,4 @@ fn statistics_line(call: &Call, now: &client::media::AudioStatistics) -> String 
         "codec": now.codec.as_ref().map(|(name, _)| &**name),
     })
     .to_string()
-}
-
-/// A file of our own for what is heard, if it is to be listened to and goes to no file of the user's.
-pub(super) fn hearing_file(script: &Script, output: &str) -> Result<Option<(PathBuf, bool)>, String> {
-    if !script.expectations.iter().any(super::expect::Expectation::listens) {
-        return Ok(None);
-    }
-    match output.strip_prefix("file:") {
-        // What is there is never written over: the new sound would be elsewhere.
-        Some(file) if PathBuf::from(file).exists() => Err(format!("--output: there is a file {file} already")),
-        Some(file) => Ok(Some((PathBuf::from(file), false))),
-        None if output == "null" => {
-            let name = format!("cordboard-heard-{}.wav", std::process::id());
-            Ok(Some((std::env::temp_dir().join(name), true)))
-        }
-        None => Err(format!("--expect tone needs what is heard in a file: --output file:heard.wav, and not {output}")),
-    }
 }

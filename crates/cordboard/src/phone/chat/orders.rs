@@ -1,4 +1,4 @@
-//! What is typed in a chat: a message, or an order, which begins with a stroke.
+//! What is typed in a chat: a message, or an order, which begins with a slash.
 
 /// A line that was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_message_unless_it_begins_with_a_stroke() {
+    fn a_line_is_a_message_unless_it_begins_with_a_slash() {
         assert_eq!(Typed::of("hello /who"), Typed::Message("hello /who".into()));
         assert_eq!(Typed::of(" /who"), Typed::Message(" /who".into()));
         assert_eq!(Typed::of("//etc/hosts"), Typed::Message("/etc/hosts".into()));
