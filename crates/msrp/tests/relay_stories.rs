@@ -418,6 +418,34 @@ fn who_sends_to_somebody_slow_waits() {
     assert!(world.relay.has_room(alice));
 }
 
+/// Who isn't read from can't be heard to answer: that is no failure of what was sent to him.
+#[test]
+fn responses_behind_what_has_no_room_are_not_late() {
+    let limits = Limits { queue: 64 * 1024, ..Limits::default() };
+    let mut world = World::with(Settings { limits, ..Settings::new("relay.example.com", 9000, true) });
+    let carols = "msrps://carol.example.com:1/c;tcp";
+    let (alice, a) = world.client("Alice", ALICE);
+    let (bob, b) = world.client("Bob", BOB);
+    let (carol, c) = world.client("Alice", carols);
+    world.say(carol, send("1hi", &format!("{c} {a} {ALICE}"), carols, "", "hi"));
+    assert_eq!(code(&world.hear_one(carol)), 200);
+    let heard = world.hear_one(alice);
+    let (body, mut sent) = ("x".repeat(8000), 0);
+    while world.relay.has_room(alice) {
+        world.say(
+            alice,
+            send(&format!("{sent}flood"), &format!("{a} {b} {BOB}"), ALICE, "Failure-Report: no\r\n", &body),
+        );
+        sent += 1;
+    }
+    world.say(alice, response(&heard, 200, "OK"));
+    world.pass(Duration::from_secs(45));
+    assert!(world.hear(carol).is_empty());
+    assert_eq!(world.hear(bob).len(), sent);
+    world.pass(Duration::from_secs(90));
+    assert!(world.hear(carol).is_empty());
+}
+
 /// Whoever sends much and reads nothing, not even its 200s, is not read from either.
 #[test]
 fn responses_that_nobody_reads_are_bounded() {

@@ -365,6 +365,10 @@ impl Relay {
 
     fn expire_responses(&mut self, now: Instant, connection: ConnectionId) {
         let Some(link) = self.links.get_mut(&connection) else { return };
+        if link.waits_for.is_some() {
+            // Its responses may be behind what has no room yet: it is we who don't listen.
+            return self.timers.push(Reverse((now + RESPONSE, Timer::Responses(connection))));
+        }
         let (late, next) = link.expire(now);
         if let Some(next) = next {
             self.timers.push(Reverse((next, Timer::Responses(connection))));
