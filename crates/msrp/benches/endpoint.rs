@@ -132,6 +132,8 @@ fn idle_sessions(count: usize) {
     }
     let octets = resident().saturating_sub(before) / (2 * count);
     println!("idle: {count} sessions on as many connections, {octets} octets each");
+    // Fewer say more about pages than about chats.
+    assert!(count < 10_000 || octets <= 12 * 1024, "more than 12 KiB for a chat in which nobody speaks");
     black_box(&pair);
 }
 

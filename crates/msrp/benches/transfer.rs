@@ -39,6 +39,7 @@ fn main() {
         }
     }
     report("best", best);
+    assert!(best[1] >= 0.6 * best[0], "less than 60 % of what a plain copy reaches");
     let _ = fs::remove_dir_all(&folder);
 }
 

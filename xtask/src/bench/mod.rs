@@ -21,9 +21,10 @@ use scenario::{SCENARIOS, Scenario};
 
 pub(crate) const DOC: &str = "Measures `cordboard serve` beside Kamailio under the same load: CPU per call, calls per second, \
      memory, overload. `parse` and `calls` run micro-benchmarks instead, `timers` a million servlet timers, `media` a thousand \
-     calls with audio, beside rtpengine where that is installed. Without a name: all of them.";
+     calls with audio, beside rtpengine where that is installed, `chat` idle chats, lines through a relay and a file beside a plain \
+     copy. Without a name: all of them.";
 
-pub(crate) const USAGE: &str = "[proxy|b2bua|registrar|options|hold|memory|overload|parse|calls|timers|media …] [--quick] [--tcp] [--repeat N] [--seconds N] \
+pub(crate) const USAGE: &str = "[proxy|b2bua|registrar|options|hold|memory|overload|parse|calls|timers|media|chat …] [--quick] [--tcp] [--repeat N] [--seconds N] \
      [--rate N] [--only kamailio|cordboard]";
 
 /// What needs no kit: benchmarks of cargo's, by name and with what cargo is told.
@@ -31,6 +32,10 @@ const ALONE: &[(&str, &[&str])] = &[
     ("parse", &["bench", "--package", "cordboard-sip-message", "--benches"]),
     ("calls", &["bench", "--package", "cordboard", "--bench", "calls"]),
     ("timers", &["bench", "--package", "cordboard", "--bench", "timers"]),
+    (
+        "chat",
+        &["bench", "--package", "cordboard-msrp", "--bench", "endpoint", "--bench", "relay", "--bench", "transfer"],
+    ),
     (MEDIA, &["bench", "--package", "cordboard-media", "--bench", "calls"]),
 ];
 
