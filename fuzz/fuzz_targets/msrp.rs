@@ -109,7 +109,7 @@ impl World {
         let offer = self.ends[ALICE].open(now, SessionKey(key), plan.clone()).expect("a fresh key");
         plan.host = "bob.example.com".into();
         (plan.streams_incoming, plan.asks) = (key == 1, key == 2);
-        plan.by_session_id_only = key == 2;
+        (plan.by_session_id_only, plan.gives_nicknames) = (key == 2, key == 2);
         let answer = self.ends[BOB].open(now, SessionKey(key), plan).expect("a fresh key");
         let _ = self.ends[BOB].bind(now, SessionKey(key), RemotePlan::direct(offer.clone(), Role::Passive));
         let _ = self.ends[ALICE].bind(now, SessionKey(key), RemotePlan::direct(answer.clone(), Role::Active));

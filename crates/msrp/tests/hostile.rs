@@ -247,6 +247,7 @@ fn each_fault_of_a_request_has_its_code() {
     let mut bob = plan("bob");
     bob.accept_types = vec!["text/*".into(), "message/cpim".into()];
     bob.max_message = 100;
+    bob.gives_nicknames = true;
     let mut peer = Peer::bound(bob);
     let text = "Content-Type: text/plain\r\n";
     for (method, fields, body, codes) in [

@@ -806,6 +806,15 @@ fn keep_alives_find_out_that_nobody_answers() {
 fn a_nickname_is_asked_for_and_answered() {
     let mut world = World::chat(25);
     let now = world.now;
+    // Bob is no room: he says so at once.
+    world.ends[ALICE].endpoint.nickname(now, CHAT, "Alice").unwrap();
+    world.run();
+    let refused = SessionEvent::NicknameAnswered { code: 501, reason: "Method Unknown".into() };
+    assert_eq!((world.take(ALICE, CHAT), world.take(BOB, CHAT)), (vec![refused], Vec::new()));
+
+    let room = SessionPlan { gives_nicknames: true, ..plan("bob") };
+    let mut world = World::new(25);
+    world.meet(CHAT, plan("alice"), room);
     for (code, reason) in [(200, "OK"), (425, "Nickname In Use")] {
         world.ends[ALICE].endpoint.nickname(now, CHAT, "Alice \"the\\great\"\r\n").unwrap();
         world.run();

@@ -43,7 +43,7 @@ impl Session {
         let (Some(request), Some(author)) = (imdn::Request::of(message), message.from()) else { return };
         // What a room does not pass on to one it would show to all.
         let taken = self.taken_by_peer(stream);
-        if taken.is_room() && !taken.has_private_messages() {
+        if taken.knows_rooms() && !taken.has_private_messages() {
             return;
         }
         if request.wants(Disposition::Display)

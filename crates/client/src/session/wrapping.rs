@@ -69,17 +69,17 @@ impl Taken {
             && (self.takes(content_type) || self.wrapped.accepts(&content_type.essence()))
     }
 
-    /// Whether the peer is a room.
-    pub(super) fn is_room(&self) -> bool {
+    /// Whether the peer knows what rooms are: one, or somebody who can be in one (RFC 7701 §8).
+    pub(super) fn knows_rooms(&self) -> bool {
         self.room.is_some()
     }
 
-    /// Whether the peer is a room in which there are nicknames.
+    /// Whether the peer knows nicknames. One that is no room refuses them.
     pub(super) fn has_nicknames(&self) -> bool {
         self.room.as_ref().is_some_and(|room| room.has_nicknames)
     }
 
-    /// Whether the peer is a room that passes on what is for one of those in it.
+    /// Whether the peer tells what is for one in a room from what is for all; a room passes it on to him alone.
     pub(super) fn has_private_messages(&self) -> bool {
         self.room.as_ref().is_some_and(|room| room.has_private_messages)
     }

@@ -291,7 +291,7 @@ fn heard(streams: &Streams, event: MsrpEvent) -> Option<MediaEvent> {
             }
             MediaEvent::Failed { stream: of(stream), reason: format!("chat: {reason}").into() }
         }
-        // Who is no room gives no nicknames; the driver's endpoint has refused it.
+        // Who is no room gives no nicknames; MSRP's endpoint has refused it.
         MsrpEvent::Nickname { .. } => return None,
     })
 }

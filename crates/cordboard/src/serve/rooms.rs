@@ -153,6 +153,7 @@ impl Switchboard for ShardSwitchboard {
             is_secure: peer.is_some_and(|peer| peer.protocol == Protocol::TcpTlsMsrp),
             max_message: plan.max_message as u64,
             asks: true,
+            gives_nicknames: true,
             ..ChatPlan::new(plan.local)
         };
         self.order(MsrpCommand::Prepare { stream: self.stream(session), plan });

@@ -31,6 +31,8 @@ pub struct ChatPlan {
     pub max_message: u64,
     /// Whether each message waits for [`MsrpCommand::Answer`] before it is answered.
     pub asks: bool,
+    /// Whether the peer may ask for a nickname (RFC 7701 §7): a room.
+    pub gives_nicknames: bool,
     /// Whether a file comes over it: then its octets are not collected but written.
     pub receives_file: bool,
     /// Whether the session id alone tells that a request is for us (RFC 6714): addresses on the way were changed.
@@ -48,6 +50,7 @@ impl ChatPlan {
             accept_types: Vec::new(),
             max_message: 4 * 1024 * 1024,
             asks: false,
+            gives_nicknames: false,
             receives_file: false,
             by_session_id: false,
         }

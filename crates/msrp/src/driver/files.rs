@@ -21,7 +21,7 @@ use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
 use super::command::StreamKey;
-pub use crate::description::harmless_name;
+use crate::description::harmless_name;
 
 /// A SHA-1 hash, the only one that RFC 5547 §6 has.
 pub type Hash = [u8; 20];

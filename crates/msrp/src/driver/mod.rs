@@ -46,7 +46,7 @@ use tokio::task::LocalSet;
 pub use command::{
     Answer, ChatPlan, FileError, IncomingFile, MsrpCommand, MsrpEvent, OutgoingFile, RelayPlan, Remote, StreamKey,
 };
-pub use files::{FileFacts, Hash, harmless_name, kept};
+pub use files::{FileFacts, Hash, kept};
 pub use opening::WebSockets;
 pub use relay::{RelayEngine, RelayEngineSettings};
 pub use tap::{Tap, Tapped, Way};

@@ -102,6 +102,7 @@ impl Worker {
             accept_types: plan.accept_types.clone(),
             max_message: plan.max_message,
             asks: plan.asks || plan.receives_file,
+            gives_nicknames: plan.gives_nicknames,
             streams_incoming: plan.receives_file,
             by_session_id_only: plan.by_session_id,
         };

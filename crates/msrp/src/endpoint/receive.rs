@@ -421,6 +421,7 @@ impl Endpoint {
         let nickname = head.get("Use-Nickname").and_then(unquote);
         let Some(session) = self.sessions.get_mut(&key) else { return };
         match nickname {
+            _ if !session.plan.gives_nicknames => self.reply(id, Some(key), head, 501),
             Some(nickname) if session.nicknames.len() < 8 => {
                 session.nicknames.push_back(Arc::clone(head));
                 let transaction = head.transaction();

@@ -148,6 +148,8 @@ pub struct SessionPlan {
     pub streams_incoming: bool,
     /// Whether each incoming message waits for [`super::Endpoint::accept`] before it is answered: a room, a file.
     pub asks: bool,
+    /// Whether peers may ask for nicknames (RFC 7701 §7): a room. Elsewhere the method is unknown.
+    pub gives_nicknames: bool,
     /// Whether peers may use our URI with another address (RFC 6714, and those who go by the session id alone).
     pub by_session_id_only: bool,
 }
@@ -166,6 +168,7 @@ impl SessionPlan {
             max_message: SessionPlan::MAX_MESSAGE,
             streams_incoming: false,
             asks: false,
+            gives_nicknames: false,
             by_session_id_only: false,
         }
     }
